@@ -81,7 +81,7 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
 
     Raises:
         WeightsError: the file does not exist, is damaged or is not safetensors; or its weights are another network's,
-            an optimized network's, not floating-point, or not finite in float32.
+            an optimized network's, not floating-point, or not finite in float32; or those of a `constant` are others.
     """
     arrays, metadata = read_arrays(path)
     weights = {name: array for name, array in arrays.items() if SLOT not in name}
@@ -97,6 +97,12 @@ def load_weights(path: Path, graph: Graph) -> CanonicalWeights:
         hint = f"the file was written for the spec {spec!r}" if spec and spec != graph.name else error.hint
         hint = hint if metadata else f"netspec did not write this file; {IMPORT}"
         raise WeightsError(f"{path}: {error.message}", hint) from error
+    for name, weight in graph.weights.items():
+        if weight.fixed and not np.array_equal(weights[name], draw(weight.initializer, weight.shape, 0, 0, stream(0))):
+            raise WeightsError(
+                f"{path}: {name} holds other values than the `constant` of {graph.name}",
+                "the file was written for another version of the spec",
+            )
     finite = metadata.get(FINITE) is True
     return {name: _as_float32(weights[name], f"{path}: {name}", finite=finite) for name in graph.weights}
 

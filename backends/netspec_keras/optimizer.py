@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
-from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
+from netspec.recipe import Adam, AdamW, DiagonalLevenbergMarquardt, Recipe, RmsProp, Sgd
+from netspec.recipe.optimizer import CURVATURE, FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class Optimizer:
 
     def _corrections(self, updates: int) -> tuple[float, ...]:
         rule = self._recipe.optimizer
-        if isinstance(rule, Sgd | RmsProp):
+        if not isinstance(rule, Adam | AdamW):
             return ()
         # The kernel computes with β in the weights' dtype, so the corrections do too.
         beta1, beta2 = (self._rounded(beta) ** (updates + 1) for beta in (rule.beta1, rule.beta2))
@@ -75,6 +75,8 @@ class Optimizer:
                 _sgd(rule, weight, scalars)
             elif isinstance(rule, RmsProp):
                 _rmsprop(rule, weight, scalars)
+            elif isinstance(rule, DiagonalLevenbergMarquardt):
+                _levenberg_marquardt(rule, weight, scalars)
             else:
                 _adam(rule, weight, scalars)
             if name in self.averages:
@@ -214,3 +216,8 @@ def _rmsprop(rule: RmsProp, weight: _Weight, scalars: _Scalars) -> None:
     if rule.momentum:  # only in PyTorch's form: above, TensorFlow's kernel has applied it
         step = slots[VELOCITY].assign(momentum * slots[VELOCITY] + step)
     variable.assign_sub(rate * step)
+
+
+def _levenberg_marquardt(rule: DiagonalLevenbergMarquardt, weight: _Weight, scalars: _Scalars) -> None:
+    divisor = weight.slots[CURVATURE] + scalars.constant(rule.damping)
+    weight.variable.assign_sub(scalars.rate(weight.scale) * weight.decayed(scalars) / divisor)

@@ -91,7 +91,7 @@ SIGNATURES: Final = {
     "layers.Softmax": Signature(optional={"axis": -1}),
     "layers.ELU": Signature(optional={"alpha": 1.0}),
     "GELU": Signature(optional={"approximate": False}),
-    "Parameter": Signature(("shape",), {"initializer": "zeros"}),
+    "Parameter": Signature(("shape",), {"initializer": "zeros", "trainable": True}),
     "layers.Dropout": Signature(("rate",)),
     "StandardDropout": Signature(("rate",)),
     "PreciseRescaling": Signature(("scale",), {"offset": 0.0}),

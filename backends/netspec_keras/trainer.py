@@ -278,7 +278,8 @@ class TrainedModel(KerasModel):
         self.variables = {b.weight: by_path[b.path] for b in artifact.bindings}
         self.trainable = {name: v for name, v in self.variables.items() if graph.weights[name].trainable}
         self.statistics = [v for name, v in self.variables.items() if name not in self.trainable]
-        if frozen := [b.weight for b in artifact.bindings if b.path in self._unused and b.weight not in self.trainable]:
+        unused = [b.weight for b in artifact.bindings if b.path in self._unused]
+        if frozen := [each for each in unused if each not in self.trainable and not graph.weights[each].fixed]:
             raise BackendError(
                 f"keras leaves out layers that no output needs: {', '.join(frozen)} would never be updated",
                 "remove the layers from the spec",

@@ -26,7 +26,7 @@ def layer_scale(op: LayerScale, node: Node, out: ModuleWriter) -> None:
     """`x * gain`, a parameter in a shape that broadcasts against a sample."""
     (x,) = out.inputs(node)
     count = node.weights["weight"].size
-    gain = out.parameter(node, "weight", (count, *(1,) * (node.type.rank - 1 - op.axis)))
+    gain = out.parameter(node, (count, *(1,) * (node.type.rank - 1 - op.axis)))
     out.assign(node, Binary("*", x, gain))
 
 

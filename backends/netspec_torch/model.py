@@ -62,14 +62,14 @@ class TorchModel(Model):
         directions = _tensors(cotangents_of(graph, cotangents, len(tensors[0])))
         parameters = dict(self.native.named_parameters())
         bindings = [b for b in self.artifact.bindings if b.path in parameters]
-        outputs = self._call(tensors)
-        derivatives = torch.autograd.grad(
-            outputs,
-            [*(parameters[b.path] for b in bindings), *tensors],
-            directions,
-            allow_unused=True,
-            materialize_grads=True,
-        )
+        moved = [*(parameters[b.path] for b in bindings), *tensors]
+        # An output of constants alone depends on none of them, and has no graph to go back through.
+        depends = [pair for pair in zip(self._call(tensors), directions, strict=True) if pair[0].requires_grad]
+        if not depends:
+            derivatives = tuple(map(torch.zeros_like, moved))
+        else:
+            outputs, chosen = zip(*depends, strict=True)
+            derivatives = torch.autograd.grad(outputs, moved, chosen, allow_unused=True, materialize_grads=True)
         arrays = _arrays(derivatives)
         return Gradients(
             weights={b.weight: b.to_canonical(array) for b, array in zip(bindings, arrays, strict=False)},

@@ -23,8 +23,8 @@ from torch.optim.adam import adam
 from torch.optim.adamw import adamw
 from torch.optim.sgd import sgd
 
-from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
-from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
+from netspec.recipe import Adam, AdamW, DiagonalLevenbergMarquardt, Recipe, RmsProp, Sgd
+from netspec.recipe.optimizer import CURVATURE, FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
 Slots = dict[str, dict[str, Tensor]]
 
@@ -210,11 +210,27 @@ class TorchRmsProp(Optimizer):
         torch._foreach_add_(group.weights, velocities, alpha=-descent)
 
 
+class TorchLevenbergMarquardt(Optimizer):
+    """Each weight has its own rate, by a curvature that is restored, and only read here."""
+
+    def __init__(self, recipe: Recipe, rule: DiagonalLevenbergMarquardt, weights: Mapping[str, Tensor]) -> None:
+        self._rule = rule
+        super().__init__(recipe, weights)
+
+    def _update(self, group: Group, gradients: list[Tensor], rate: float, decay: float) -> None:
+        if decay:
+            torch._foreach_add_(gradients, group.weights, alpha=decay)
+        divisors = torch._foreach_add(group.slots[CURVATURE], self._rule.damping)
+        torch._foreach_addcdiv_(group.weights, gradients, divisors, value=-rate)
+
+
 def make_optimizer(recipe: Recipe, weights: Mapping[str, Tensor]) -> Optimizer:
     """The recipe's optimizer of weights by canonical name, with zero slots."""
     rule = recipe.optimizer
     if isinstance(rule, RmsProp):
         return TorchRmsProp(recipe, rule, weights)
+    if isinstance(rule, DiagonalLevenbergMarquardt):
+        return TorchLevenbergMarquardt(recipe, rule, weights)
     if not isinstance(rule, Sgd):
         return Adaptive(recipe, rule, weights)
     return (PaperSgd if rule.form == "paper" and rule.momentum else TorchSgd)(recipe, rule, weights)

@@ -55,11 +55,14 @@ class ModuleWriter(PartsWriter[ModuleDraft]):
         for weight, description in node.weights.items():
             self._bindings.append(Binding.of(f"{node.name}.{weight}", f"{layer}.{paths[weight]}", description.shape))
 
-    def parameter(self, node: Node, weight: str, shape: tuple[int, ...]) -> Name:
-        """Add `self.NODE = nn.Parameter(...)`, with this shape, for a node whose only weight needs no layer."""
-        description = node.weights[weight]
+    def parameter(self, node: Node, shape: tuple[int, ...]) -> Name:
+        """Add `self.NODE = nn.Parameter(...)`, with this shape, for a node whose only weight needs no layer.
+
+        It is an `nn.Buffer` if it is not trained.
+        """
+        ((weight, description),) = node.weights.items()
         begins = initial(description.initializer, shape, varies=not self.all_equal(node, _initializers))
-        variable = self.declare(node, "nn.Parameter", begins)
+        variable = self.declare(node, "nn.Parameter" if description.trainable else "nn.Buffer", begins)
         path = self._homes[node.name].path_of(node)
         binding = Binding.of(f"{node.name}.{weight}", path, description.shape, native_shape=shape)
         self._bindings.append(binding)

@@ -12,7 +12,6 @@ from netspec.ops import (
     LayerNorm,
     LayerScale,
     MatMul,
-    Parameter,
     Permute,
     RegionMask,
     RelativePositionBias,
@@ -37,21 +36,22 @@ OF_ONE = (
 def broadcastable_nodes(graph: Graph, part_of: Callable[[Node], object] = lambda _: None) -> frozenset[str]:
     """The nodes that may keep a batch axis of size 1, because every reader broadcasts them.
 
-    Candidates are `parameter` nodes and functions of candidates alone; not dropout, which has a mask for each sample.
-    Elementwise arithmetic and matrix products broadcast a candidate against a batch, and attention broadcasts a bias
-    against its scores. If such an op reads several candidates beside a batch, each is repeated, for it might combine
-    two of them first.
+    Candidates are nodes without inputs, such as `parameter`, and functions of candidates alone; not dropout, which has
+    a mask for each sample. Elementwise arithmetic and matrix products broadcast a candidate against a batch, and
+    attention broadcasts a bias against its scores. If such an op reads several candidates beside a batch, each is
+    repeated, for it might combine two of them first.
 
     Args:
         graph: the graph.
         part_of: the part of the network that a node is in. Values that parts hand to one another are always a batch.
     """
-    constant: set[str] = set()  # the values that depend only on parameters
+    constant: set[str] = set()  # the values that depend on no input
     for node in graph.nodes:
         of_one = isinstance(node.op, OF_ONE) and not isinstance(node.op, Dropping)
-        if isinstance(node.op, Parameter) or (of_one and constant.issuperset(node.inputs)):
+        if not node.inputs or (of_one and constant.issuperset(node.inputs)):
             constant.add(node.name)
-    candidates = {node.name: node for node in graph.nodes if node.name in constant and node.name not in graph.outputs}
+    read = {node.name: node for node in graph.nodes if graph.readers[node.name] and node.name not in graph.outputs}
+    candidates = {name: node for name, node in read.items() if name in constant}
     single, pending = {*candidates}, [*candidates.values()]
     while pending:
         node = pending.pop()

@@ -66,8 +66,8 @@ class TrainingState:
         weights: all weights by canonical name, running statistics included.
         slots: the optimizer's arrays by slot, then by weight: `velocity` for sgd with momentum, in the recipe's form;
             `first_moment` and `second_moment` for adam and adamw; `second_moment`, and with momentum `velocity`, for
-            rmsprop. If the recipe averages the weights, `weights` are the averages, and the slot `iterate` holds the
-            weights that are trained.
+            rmsprop; `curvature` for diagonal_levenberg_marquardt. If the recipe averages the weights, `weights` are the
+            averages, and the slot `iterate` holds the weights that are trained.
         updates: the number of optimizer steps taken, which Adam's bias correction needs.
     """
 

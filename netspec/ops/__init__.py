@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from netspec.ops.merge import Add, Concat, Divide, Maximum, Minimum, Multiply, Subtract
     from netspec.ops.normalization import BatchNorm, LocalResponseNorm
     from netspec.ops.padding import Pad, Pad2d
-    from netspec.ops.parameter import Parameter
+    from netspec.ops.parameter import ConstantTensor, Parameter
     from netspec.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, GlobalAvgPool2d, MaxPool2d
     from netspec.ops.reduction import L2Normalize, ReduceL2, ReduceMax, ReduceMean, ReduceMin, ReduceSum
     from netspec.ops.resize import Resize
@@ -115,6 +115,7 @@ _CLASSES: Final = {
     "concat": "merge.Concat",
     "identity": "shape.Identity",
     "parameter": "parameter.Parameter",
+    "constant": "parameter.ConstantTensor",
 }
 _KIND_OF: Final = {path.partition(".")[2]: kind for kind, path in _CLASSES.items()}
 

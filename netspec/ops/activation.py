@@ -1,13 +1,28 @@
 """Activation functions: element-wise functions, and softmax."""
 
 import math
+from collections.abc import Sequence
 from typing import Literal
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
-from netspec.ops.base import Array, Op, Sample, Weight, WeightedOp, Weights, Window, require_channels, resolve_axis
+from netspec.ops.base import (
+    Array,
+    Curvature,
+    Op,
+    Sample,
+    Weight,
+    WeightedOp,
+    Weights,
+    Window,
+    require_channels,
+    resolve_axis,
+)
 from netspec.ops.initializers import constant
 from netspec.types import TensorType
+
+# Of a central difference, as a share of x, at least this: its square, and rounding divided by it, are about 1e-10.
+STEP = 2.0**-17
 
 
 class Elementwise(Op):
@@ -18,6 +33,15 @@ class Elementwise(Op):
 
     def separates(self, parts: int, axis: int) -> bool:
         return True
+
+    def slope(self, x: Array) -> Array:
+        """Compute the derivative at each element: a central difference, unless the op has a corner and defines it."""
+        step = STEP * np.maximum(np.abs(x), 1.0)
+        y: Array = (self.reference({}, x + step) - self.reference({}, x - step)) / (2 * step)
+        return y
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        return Curvature((self.slope(inputs[0]) ** 2 * h,))
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -30,6 +54,9 @@ class Relu(Elementwise, kind="relu"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.maximum(x, 0.0)
 
+    def slope(self, x: Array) -> Array:
+        return np.where(x > 0, 1.0, 0.0)
+
 
 class Relu6(Elementwise, kind="relu6"):
     """min(max(x, 0), 6); its gradient at 0 and at 6 is 0. Source: Krizhevsky 2010 (convolutional belief networks)."""
@@ -38,6 +65,9 @@ class Relu6(Elementwise, kind="relu6"):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.clip(x, 0.0, 6.0)
+
+    def slope(self, x: Array) -> Array:
+        return np.where((x > 0) & (x < 6), 1.0, 0.0)
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -57,6 +87,9 @@ class LeakyRelu(Elementwise, kind="leaky_relu"):
     def reference(self, weights: Weights, x: Array) -> Array:
         y: Array = np.where(x > 0, x, self.negative_slope * x)
         return y
+
+    def slope(self, x: Array) -> Array:
+        return np.where(x > 0, 1.0, self.negative_slope)
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -93,6 +126,13 @@ class PRelu(WeightedOp, kind="prelu"):
         y: Array = np.where(x > 0, x, slopes * x)
         return y
 
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        slopes = weights["weight"].reshape(-1, *(1,) * (x.ndim - 2))
+        of_channels = (np.minimum(x, 0.0) ** 2 * h).sum(axis=(0, *range(2, x.ndim)))
+        of_weight = of_channels.sum(keepdims=True) if self.shared else of_channels
+        return Curvature((np.where(x > 0, 1.0, slopes) ** 2 * h,), {"weight": of_weight})
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (
@@ -115,6 +155,9 @@ class Elu(Elementwise, kind="elu"):
     def reference(self, weights: Weights, x: Array) -> Array:
         y: Array = np.where(x > 0, x, self.alpha * np.expm1(np.minimum(x, 0.0)))
         return y
+
+    def slope(self, x: Array) -> Array:
+        return np.where(x > 0, 1.0, self.alpha * np.exp(np.minimum(x, 0.0)))
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -156,6 +199,9 @@ class HardSigmoid(Elementwise, kind="hard_sigmoid"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return _hard_logistic(x)
 
+    def slope(self, x: Array) -> Array:
+        return np.where(np.abs(x) < 3, 1 / 6, 0.0)
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (*super().samples(), Sample(cls(), ((3, 4, 5),), scale=3.0))
@@ -168,6 +214,9 @@ class HardSwish(Elementwise, kind="hard_swish"):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return x * _hard_logistic(x)
+
+    def slope(self, x: Array) -> Array:
+        return np.where(np.abs(x) < 3, x / 3 + 0.5, np.where(x > 0, 1.0, 0.0))
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:

@@ -18,6 +18,9 @@ class Rescale(Elementwise, kind="rescale"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return self.scale * x + self.offset
 
+    def slope(self, x: Array) -> Array:
+        return np.full(x.shape, self.scale)
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (
@@ -51,6 +54,10 @@ class Log(Elementwise, kind="log"):
         # NaN and infinity are reported when values are compared, so NumPy need not warn.
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.log(x)
+
+    def slope(self, x: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            return 1.0 / x
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -87,6 +94,9 @@ class Abs(Elementwise, kind="abs"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.abs(x)
 
+    def slope(self, x: Array) -> Array:
+        return np.sign(x)
+
 
 class Power(Elementwise, kind="power"):
     """x to the power of a constant `exponent`: 2 is the square, 0.5 the square root, −1 the reciprocal.
@@ -112,6 +122,10 @@ class Power(Elementwise, kind="power"):
     def reference(self, weights: Weights, x: Array) -> Array:
         with np.errstate(invalid="ignore", divide="ignore"):  # as for `log`
             return x**self.exponent
+
+    def slope(self, x: Array) -> Array:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.exponent * x ** (self.exponent - 1)
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -146,6 +160,9 @@ class Clip(Elementwise, kind="clip"):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return np.clip(x, self.min, self.max)
+
+    def slope(self, x: Array) -> Array:
+        return np.where(x == self.reference({}, x), 1.0, 0.0)
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:

@@ -28,7 +28,7 @@ class Weight(NamedTuple):
         shape: the shape of the array, which has no batch axis.
         initializer: the initializer; an op's default unless the spec sets another.
         fan_in, fan_out: the fans for variance scaling; 0 for a weight that has none.
-        trainable: False for running statistics.
+        trainable: False for running statistics, and for the values of a `constant`.
     """
 
     shape: tuple[int, ...]
@@ -41,6 +41,11 @@ class Weight(NamedTuple):
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether it always has the values of the spec: those of a `constant`."""
+        return not self.trainable and isinstance(self.initializer, Values)
 
 
 class Window(NamedTuple):
@@ -90,6 +95,18 @@ class TrainingResult(NamedTuple):
 
     output: Array
     updates: Weights = MappingProxyType({})
+
+
+class Curvature(NamedTuple):
+    """The second derivatives of a loss in what an op reads; see `Op.curvature`.
+
+    Attributes:
+        inputs: those of each input, for each sample. Shapes: those of the inputs.
+        weights: those of each trainable weight, summed over the samples. Shapes: those of the weights.
+    """
+
+    inputs: tuple[Array, ...]
+    weights: Weights = MappingProxyType({})
 
 
 class Op(Attribute):
@@ -142,6 +159,21 @@ class Op(Attribute):
         """Compute the result in training. Dropout ops need a `mask` of zeros and ones."""
         del mask
         return TrainingResult(self.reference(weights, *inputs))
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        """Take second derivatives of a loss in the output, h, to those in the inputs and the weights, at inference.
+
+        Σ_i (∂y_i/∂x_j)² h_i, in float64: the diagonal of the Gauss-Newton matrix, without what is off it. An op that
+        does not define it cannot be trained by `diagonal_levenberg_marquardt`.
+
+        Source: Becker & LeCun 1988; LeCun et al. 1998, appendix C.
+        """
+        raise NotImplementedError(self.kind)
+
+    @classmethod
+    def has_curvature(cls) -> bool:
+        """Whether the op defines `curvature`."""
+        return cls.curvature is not Op.curvature
 
     def padded(self, *args: Any, **kwargs: Any) -> tuple[int, ...]:
         """Return the shape of the padded input without the batch, for these input types; empty if nothing is padded."""

@@ -1,6 +1,7 @@
 """Convolution of maps."""
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 from netspec.arrays import np
@@ -21,6 +22,7 @@ from netspec.ops.attributes import (
 )
 from netspec.ops.base import (
     Array,
+    Curvature,
     FilterOp,
     Sample,
     Weight,
@@ -29,6 +31,7 @@ from netspec.ops.base import (
     require_groups,
     require_map,
 )
+from netspec.ops.curvature import kernel_sums, spread
 from netspec.ops.initializers import constant, he
 from netspec.types import TensorType
 
@@ -128,6 +131,16 @@ class Conv2d(FilterOp, kind="conv2d"):
         if self.bias:
             y += weights["bias"][:, None, None]
         return y
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        p, geometry = self.explicit_padding, (self.kernel_size, self.stride, self.dilation)
+        padded = np.pad(x, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right))) ** 2
+        grouped, h_grouped = (a.reshape(len(a), self.groups, -1, *a.shape[2:]) for a in (padded, h))
+        of_padded = spread(h_grouped, weights["weight"] ** 2, padded.shape[2:], self.stride, self.dilation)
+        of_x = of_padded[:, :, p.top : p.top + x.shape[2], p.left : p.left + x.shape[3]]
+        found = {"weight": kernel_sums(grouped, h_grouped, *geometry)}
+        return Curvature((of_x,), found | ({"bias": h.sum(axis=(0, 2, 3))} if self.bias else {}))
 
     def padded(self, x: TensorType) -> tuple[int, ...]:
         channels, height, width = require_map(self.kind, x)

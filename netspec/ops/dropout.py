@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from netspec.arrays import np
 from netspec.errors import NetspecError
 from netspec.ops.activation import Elementwise
 from netspec.ops.base import Array, Sample, TrainingResult, Weights
@@ -36,6 +37,9 @@ class Dropping(Elementwise):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return x * self.inference_scale
+
+    def slope(self, x: Array) -> Array:
+        return np.full(x.shape, self.inference_scale)
 
     def reference_training(self, weights: Weights, *inputs: Array, mask: "Array | None" = None) -> TrainingResult:
         if mask is None:

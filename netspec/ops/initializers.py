@@ -86,6 +86,9 @@ def _shape(values: Any) -> tuple[int, ...]:
 _ITEM: Final[JsonSchemaValue] = {"anyOf": [{"type": "number"}, {"type": "array"}]}
 
 
+Numbers = tuple[Annotated[Any, BeforeValidator(_numbers), WithJsonSchema(_ITEM)], ...]
+
+
 class Values(Distribution):
     """The values themselves, in nested lists: a kernel, a table.
 
@@ -93,9 +96,7 @@ class Values(Distribution):
     filter and channel of a convolution.
     """
 
-    values: tuple[Annotated[Any, BeforeValidator(_numbers), WithJsonSchema(_ITEM)], ...] = Field(
-        strict=False, min_length=1
-    )
+    values: Numbers = Field(strict=False, min_length=1)
 
     @model_validator(mode="after")
     def _rectangular(self) -> Self:

@@ -1,12 +1,14 @@
 """Linear maps: the affine map of the last axis, a scale for each channel, the product of two matrices."""
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveInt
 from netspec.ops.base import (
     Array,
+    Curvature,
     FilterOp,
     Op,
     Sample,
@@ -17,6 +19,7 @@ from netspec.ops.base import (
     require_groups,
     resolve_axis,
 )
+from netspec.ops.curvature import summed_to
 from netspec.ops.initializers import Values, constant, he
 from netspec.types import TensorType
 
@@ -66,6 +69,15 @@ class Dense(FilterOp, kind="dense"):
         grouped = x.reshape(-1, g, kernels.shape[2]).swapaxes(0, 1)
         y: Array = (grouped @ kernels.swapaxes(1, 2)).swapaxes(0, 1).reshape(*x.shape[:-1], self.units)
         return y + weights["bias"] if self.bias else y
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        squares = weights["weight"].reshape(self.groups, self.units // self.groups, -1) ** 2
+        by_group = [a.reshape(-1, self.groups, a.shape[-1] // self.groups).swapaxes(0, 1) for a in (x, h)]
+        of_x = (by_group[1] @ squares).swapaxes(0, 1).reshape(x.shape)
+        of_weight = (by_group[1].swapaxes(1, 2) @ by_group[0] ** 2).reshape(weights["weight"].shape)
+        of_bias = {"bias": h.sum(axis=tuple(range(h.ndim - 1)))} if self.bias else {}
+        return Curvature((of_x,), {"weight": of_weight} | of_bias)
 
     def macs(self, x: TensorType) -> int:
         return math.prod(self.weights(x)["weight"].shape) * math.prod(x.features[:-1])
@@ -127,6 +139,12 @@ class LayerScale(WeightedOp, kind="layer_scale"):
 
     def reference(self, weights: Weights, x: Array) -> Array:
         return x * weights["weight"].reshape(-1, *(1,) * (x.ndim - 1 - self.axis))
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        scale = weights["weight"].reshape(-1, *(1,) * (x.ndim - 1 - self.axis))
+        of_weight = (x**2 * h).sum(axis=tuple(axis for axis in range(x.ndim) if axis != self.axis))
+        return Curvature((scale**2 * h,), {"weight": of_weight})
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -192,6 +210,15 @@ class MatMul(Op, kind="matmul"):
         b = b.swapaxes(-1, -2) if self.transpose_b else b
         y: Array = a @ b
         return y
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        a, b = inputs
+        # Each operand as it is multiplied by the other's transpose: a is (n, k), b is (k, m), h is (n, m).
+        of_a = h @ (b if self.transpose_b else b.swapaxes(-1, -2)) ** 2
+        of_b = (a if self.transpose_a else a.swapaxes(-1, -2)) ** 2 @ h
+        of_a = of_a.swapaxes(-1, -2) if self.transpose_a else of_a
+        of_b = of_b.swapaxes(-1, -2) if self.transpose_b else of_b
+        return Curvature((summed_to(of_a, a), summed_to(of_b, b)))
 
     def macs(self, a: TensorType, b: TensorType) -> int:
         return self.infer(a, b).size * self._oriented(a, self.transpose_a)[1]

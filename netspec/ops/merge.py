@@ -1,10 +1,12 @@
 """Ops that combine several values."""
 
 import functools
+from collections.abc import Sequence
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.base import Array, Op, Sample, Weights, resolve_axis
+from netspec.ops.base import Array, Curvature, Op, Sample, Weights, resolve_axis
+from netspec.ops.curvature import Moving, product_of_others, summed_to
 from netspec.types import TensorType
 
 
@@ -31,6 +33,14 @@ class Broadcasting(Op):
     def separates(self, parts: int, axis: int) -> bool:
         return True
 
+    def slopes(self, inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+        """Compute the derivative of each element of the output in each input. Shapes: broadcast to the output's."""
+        raise NotImplementedError(self.kind)
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        slopes = self.slopes(inputs, output)
+        return Curvature(tuple(summed_to(slope**2 * h, x) for slope, x in zip(slopes, inputs, strict=True)))
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return (
@@ -55,6 +65,9 @@ class Add(Broadcasting, kind="add"):
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         return functools.reduce(np.add, inputs)
 
+    def slopes(self, inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+        return [np.ones(())] * len(inputs)
+
 
 class Subtract(Broadcasting, kind="subtract"):
     """The first minus the second. Shapes: two of the same rank, axes equal or 1 → the larger of each axis."""
@@ -65,6 +78,9 @@ class Subtract(Broadcasting, kind="subtract"):
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         first, second = inputs
         return first - second
+
+    def slopes(self, inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+        return np.ones(()), -np.ones(())
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -78,6 +94,9 @@ class Multiply(Broadcasting, kind="multiply"):
 
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         return functools.reduce(np.multiply, inputs)
+
+    def slopes(self, inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+        return [product_of_others(inputs, position) for position in range(len(inputs))]
 
 
 class Divide(Broadcasting, kind="divide"):
@@ -93,6 +112,11 @@ class Divide(Broadcasting, kind="divide"):
         first, second = inputs
         with np.errstate(invalid="ignore", divide="ignore"):
             return first / second
+
+    def slopes(self, inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+        _, second = inputs
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return 1.0 / second, -output / second
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -110,6 +134,9 @@ class Maximum(Broadcasting, kind="maximum"):
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         return functools.reduce(np.maximum, inputs)
 
+    def slopes(self, inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+        return _shared(inputs, output)
+
 
 class Minimum(Broadcasting, kind="minimum"):
     """The smallest of the values, element by element. Of two that are equal, each gets half of the gradient.
@@ -122,8 +149,18 @@ class Minimum(Broadcasting, kind="minimum"):
     def reference(self, weights: Weights, *inputs: Array) -> Array:
         return functools.reduce(np.minimum, inputs)
 
+    def slopes(self, inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+        return _shared(inputs, output)
 
-class Concat(Op, kind="concat"):
+
+def _shared(inputs: Sequence[Array], output: Array) -> Sequence[Array]:
+    """1 for the inputs that are the output, divided among those that are equal to it; 0 for the others."""
+    chosen = [x == output for x in inputs]
+    count = sum(each.astype(np.float64) for each in chosen)
+    return [each / count for each in chosen]
+
+
+class Concat(Moving, kind="concat"):
     """The concatenation along an axis, by default the channels. Shapes: equal except for that axis."""
 
     inputs = (2, None)

@@ -1,5 +1,6 @@
 """Local response normalization, and batch normalization."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from netspec.arrays import np
@@ -7,6 +8,7 @@ from netspec.errors import ShapeError
 from netspec.ops.attributes import PositiveFloat, PositiveInt, Share
 from netspec.ops.base import (
     Array,
+    Curvature,
     Neighbors,
     Op,
     Sample,
@@ -88,20 +90,33 @@ class LocalResponseNorm(Op, kind="local_response_norm"):
         return (channels + self.groups * more, height, width)
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        squares = x * x
-        if self.region == "map":
-            total = self._neighbors(self._neighbors(squares, 2), 3)
-        else:
-            n, c, h, w = x.shape
-            grouped = squares.reshape(n, self.groups, c // self.groups, h, w)
-            total = self._neighbors(grouped, 2).reshape(x.shape)
-        y: Array = x / (self.k + self.alpha_per_element * total) ** self.beta
+        y: Array = x / self._scale(x) ** self.beta
         return y
 
-    def _neighbors(self, x: Array, axis: int) -> Array:
+    def _scale(self, x: Array) -> Array:
+        """The sum that is raised to beta: k + a · Σ x²."""
+        return self.k + self.alpha_per_element * self._summed(x * x, *self.reach)
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        scale, c = self._scale(x), 2 * self.alpha_per_element * self.beta
+        # ∂y_i/∂x_j = −c · y_i · x_j / scale_i for the j in the window of i, plus scale_i^−beta for j = i.
+        of_others = self._summed((output / scale) ** 2 * h, *reversed(self.reach)) * (c * x) ** 2
+        across = c * output * x / scale
+        of_x: Array = of_others + h * ((scale**-self.beta - across) ** 2 - across**2)
+        return Curvature((of_x,))
+
+    def _summed(self, x: Array, before: int, after: int) -> Array:
+        """The sum over the window of each position, with so many neighbors before and after it."""
+        if self.region == "map":
+            return self._neighbors(self._neighbors(x, 2, before, after), 3, before, after)
+        n, c, h, w = x.shape
+        grouped = x.reshape(n, self.groups, c // self.groups, h, w)
+        return self._neighbors(grouped, 2, before, after).reshape(x.shape)
+
+    def _neighbors(self, x: Array, axis: int, before: int, after: int) -> Array:
         """Sum over the window of each position along an axis."""
         length = x.shape[axis]
-        before, after = self.reach
         pad = [(0, 0)] * x.ndim
         pad[axis] = (before, after)
         padded = np.pad(x, pad)

@@ -5,11 +5,12 @@ from typing import Literal
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import NonNegativeInt, Padding, padding_of
-from netspec.ops.base import Array, Op, Sample, Weights, require_map, resolve_axis
+from netspec.ops.base import Array, Sample, Weights, require_map, resolve_axis
+from netspec.ops.curvature import Moving
 from netspec.types import TensorType
 
 
-class Pad(Op, kind="pad"):
+class Pad(Moving, kind="pad"):
     """Adds elements of a constant `value` at the start and at the end of one axis, by default the channels.
 
     Axis 1 is the first after the batch, −1 the last.
@@ -56,7 +57,7 @@ class Pad(Op, kind="pad"):
         )
 
 
-class Pad2d(Op, kind="pad2d"):
+class Pad2d(Moving, kind="pad2d"):
     """Adds elements on the sides of a map: a constant `value`, or with `mode: reflect` its reflection without the edge.
 
     Shapes: x (N, C, H, W) → (N, C, H + top + bottom, W + left + right).

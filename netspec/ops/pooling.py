@@ -1,7 +1,8 @@
 """Pooling of maps: maximum, average, adaptive average and global average."""
 
 import functools
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Self
 
 from netspec.arrays import np
@@ -18,7 +19,7 @@ from netspec.ops.attributes import (
     resolve_padding,
     slide,
 )
-from netspec.ops.base import Array, Op, Sample, Weights, Window, require_map
+from netspec.ops.base import Array, Curvature, Op, Sample, Weights, Window, require_map
 from netspec.ops.convolution import window_does_not_fit
 from netspec.types import TensorType
 
@@ -100,6 +101,16 @@ class Pool2d(Op):
         for i, j in np.ndindex(k.height, k.width):
             yield padded[:, :, i :: s.height, j :: s.width][:, :, :rows, :columns]
 
+    def summed(self, x: Array, values: Iterable[Array]) -> Array:
+        """Add up values for the elements of every window, in the order of `elements`, at their places in the map x."""
+        p, k, s = self.explicit_padding, self.kernel_size, self.effective_stride
+        of_one = TensorType.of(*x.shape[1:])
+        _, rows, columns = self.infer(of_one).features
+        whole = np.zeros((len(x), *self.padded(of_one)))
+        for (i, j), value in zip(np.ndindex(k.height, k.width), values, strict=True):
+            whole[:, :, i :: s.height, j :: s.width][:, :, :rows, :columns] += value
+        return whole[:, :, p.top : p.top + x.shape[2], p.left : p.left + x.shape[3]]
+
     def window(self) -> Window:
         k, s = self.kernel_size, self.effective_stride
         return Window((k.height, k.width), (s.height, s.width))
@@ -139,6 +150,18 @@ class MaxPool2d(Pool2d, kind="max_pool2d"):
     def reference(self, weights: Weights, x: Array) -> Array:
         return functools.reduce(np.maximum, self.elements(x, -np.inf, -np.inf))
 
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        """All goes to the maximum; of several that are equal, to the first."""
+
+        def of_each() -> Iterator[Array]:
+            left = h
+            for element in self.elements(inputs[0], -np.inf, -np.inf):
+                here = np.where(element == output, left, 0.0)
+                left = left - here
+                yield here
+
+        return Curvature((self.summed(inputs[0], of_each()),))
+
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
         return tuple(Sample(cls(kernel_size=k, stride=s, padding=p, round=r), (x,)) for k, s, p, r, x in _geometries())
@@ -165,6 +188,11 @@ class AvgPool2d(Pool2d, kind="avg_pool2d"):
     def reference(self, weights: Weights, x: Array) -> Array:
         total = functools.reduce(np.add, self.elements(x, 0.0, 0.0))
         return total / self.counts(TensorType.of(*x.shape[1:]))
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        share = h / self.counts(TensorType.of(*inputs[0].shape[1:])) ** 2
+        k = self.kernel_size
+        return Curvature((self.summed(inputs[0], [share] * (k.height * k.width)),))
 
     def counts(self, x: TensorType) -> Array:
         """The divisor of each output position. Shape: (H', W')."""
@@ -206,6 +234,11 @@ class GlobalAvgPool2d(Op, kind="global_avg_pool2d"):
         y: Array = x.mean(axis=(2, 3), keepdims=self.keepdims)
         return y
 
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        _, _, height, width = inputs[0].shape
+        share = h.reshape(*h.shape[:2], 1, 1) / (height * width) ** 2
+        return Curvature((np.broadcast_to(share, inputs[0].shape),))
+
     def window(self) -> Window | None:
         return None
 
@@ -245,6 +278,13 @@ class AdaptiveAvgPool2d(Op, kind="adaptive_avg_pool2d"):
         down, across = self.parts(TensorType.of(*x.shape[1:]))
         rows = [[x[:, :, a:b, c:d].mean(axis=(2, 3)) for c, d in across] for a, b in down]
         return np.stack([np.stack(row, axis=-1) for row in rows], axis=2)
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        down, across = self.parts(TensorType.of(*inputs[0].shape[1:]))
+        of_x = np.zeros(inputs[0].shape)
+        for (i, (a, b)), (j, (c, d)) in itertools.product(enumerate(down), enumerate(across)):
+            of_x[:, :, a:b, c:d] += h[:, :, i : i + 1, j : j + 1] / ((b - a) * (d - c)) ** 2
+        return Curvature((of_x,))
 
     def window(self) -> Window | None:
         return None

@@ -1,11 +1,14 @@
 """Reductions along axes, and L2 normalization."""
 
+import math
+from collections.abc import Sequence
+
 from pydantic import Field
 
 from netspec.arrays import np
 from netspec.ops.attributes import PositiveFloat
 from netspec.ops.axes import AlongAxes
-from netspec.ops.base import Array, Sample, Weights, resolve_axes
+from netspec.ops.base import Array, Curvature, Sample, Weights, resolve_axes
 from netspec.types import TensorType
 
 
@@ -27,6 +30,15 @@ class Reduction(AlongAxes):
         axes = resolve_axes(self.kind, self.axes, x)
         sizes = ((1 if axis in axes else size, axis in axes) for axis, size in enumerate(x.features, 1))
         return x.with_features(*(size for size, reduced in sizes if self.keepdims or not reduced))
+
+    def slope(self, x: Array, kept: Array) -> Array:
+        """Compute the derivative of the output in each element it reads; `kept` is the output with all its axes."""
+        raise NotImplementedError(self.kind)
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        kept, h_kept = (a if self.keepdims else np.expand_dims(a, self.axes) for a in (output, h))
+        return Curvature((np.broadcast_to(self.slope(x, kept) ** 2 * h_kept, x.shape),))
 
     @classmethod
     def samples(cls) -> tuple[Sample, ...]:
@@ -61,6 +73,9 @@ class ReduceMean(Reduction, kind="reduce_mean"):
         y: Array = x.mean(axis=self.axes, keepdims=self.keepdims)
         return y
 
+    def slope(self, x: Array, kept: Array) -> Array:
+        return np.full((), 1 / math.prod(x.shape[axis] for axis in self.axes))
+
 
 class ReduceSum(Reduction, kind="reduce_sum"):
     """The sum along `axes`, which are kept with size 1 if `keepdims`.
@@ -74,6 +89,9 @@ class ReduceSum(Reduction, kind="reduce_sum"):
     def reference(self, weights: Weights, x: Array) -> Array:
         y: Array = x.sum(axis=self.axes, keepdims=self.keepdims)
         return y
+
+    def slope(self, x: Array, kept: Array) -> Array:
+        return np.ones(())
 
 
 class ReduceMax(Reduction, kind="reduce_max"):
@@ -90,6 +108,9 @@ class ReduceMax(Reduction, kind="reduce_max"):
         y: Array = x.max(axis=self.axes, keepdims=self.keepdims)
         return y
 
+    def slope(self, x: Array, kept: Array) -> Array:
+        return _shared(x, kept, self.axes)
+
 
 class ReduceMin(Reduction, kind="reduce_min"):
     """The minimum along `axes`, which are kept with size 1 if `keepdims`.
@@ -105,6 +126,9 @@ class ReduceMin(Reduction, kind="reduce_min"):
         y: Array = x.min(axis=self.axes, keepdims=self.keepdims)
         return y
 
+    def slope(self, x: Array, kept: Array) -> Array:
+        return _shared(x, kept, self.axes)
+
 
 class ReduceL2(Reduction, kind="reduce_l2"):
     """The L2 norm √Σx² along `axes`, which are kept with size 1 if `keepdims`.
@@ -118,6 +142,16 @@ class ReduceL2(Reduction, kind="reduce_l2"):
     def reference(self, weights: Weights, x: Array) -> Array:
         y: Array = np.sqrt((x * x).sum(axis=self.axes, keepdims=self.keepdims))
         return y
+
+    def slope(self, x: Array, kept: Array) -> Array:
+        return x / np.where(kept > 0, kept, 1.0)
+
+
+def _shared(x: Array, chosen: Array, axes: tuple[int, ...]) -> Array:
+    """1 for the elements that are the chosen one, divided among those that are equal to it; 0 for the others."""
+    equal = (x == chosen).astype(np.float64)
+    shares: Array = equal / equal.sum(axis=axes, keepdims=True)
+    return shares
 
 
 class L2Normalize(AlongAxes, kind="l2_normalize"):

@@ -1,13 +1,14 @@
 """Resizing of maps by nearest-neighbor or bilinear interpolation, with an explicit coordinate rule."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Literal, NamedTuple
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
 from netspec.ops.attributes import Scale2d, Size2d, both
-from netspec.ops.base import Array, Op, Sample, Weights, Window, require_map
+from netspec.ops.base import Array, Curvature, Op, Sample, Weights, Window, require_map
 from netspec.types import TensorType
 
 Coordinates = Literal["half_pixel", "asymmetric", "align_corners"]
@@ -123,6 +124,17 @@ class Resize(Op, kind="resize"):
             share = share.reshape(-1, *(1,) * (3 - axis))
             x = x.take(low, axis) * (1.0 - share) + x.take(high, axis) * share
         return x
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        squares = []
+        for length, positions in zip(x.shape[2:], self.positions(TensorType.of(*x.shape[1:])), strict=True):
+            factors = np.zeros((len(positions), length))
+            for i, (low, high, share) in enumerate(positions):
+                factors[i, low] += 1.0 - share
+                factors[i, high] += share
+            squares.append(factors**2)
+        return Curvature((squares[0].T @ h @ squares[1],))
 
     def window(self) -> Window:
         return Window((1, 1) if self.mode == "nearest" else (2, 2), None)

@@ -4,11 +4,12 @@ from pydantic import Field
 
 from netspec.arrays import np
 from netspec.errors import ShapeError
-from netspec.ops.base import Array, Op, Sample, Weights, Window, resolve_axes, resolve_axis
+from netspec.ops.base import Array, Sample, Weights, Window, resolve_axes, resolve_axis
+from netspec.ops.curvature import Moving
 from netspec.types import TensorType
 
 
-class Roll(Op, kind="roll"):
+class Roll(Moving, kind="roll"):
     """Elements shifted cyclically along `axes` by `shifts`.
 
     Position i of an axis moves to position (i + shift) mod length: a shift of −3 moves position 3 to the start.

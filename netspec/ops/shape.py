@@ -8,7 +8,6 @@ from netspec.errors import ShapeError
 from netspec.ops.attributes import NonNegativeInt, PositiveInt
 from netspec.ops.base import (
     Array,
-    Op,
     Sample,
     Weights,
     Window,
@@ -17,10 +16,11 @@ from netspec.ops.base import (
     require_groups,
     resolve_axis,
 )
+from netspec.ops.curvature import Moving
 from netspec.types import TensorType
 
 
-class Identity(Op, kind="identity"):
+class Identity(Moving, kind="identity"):
     """x itself, under another name. Shapes: x → the same."""
 
     def infer(self, x: TensorType) -> TensorType:
@@ -37,7 +37,7 @@ class Identity(Op, kind="identity"):
         return (Sample(cls(), ((3, 4, 5),)), Sample(cls(), ((4,),)))
 
 
-class Flatten(Op, kind="flatten"):
+class Flatten(Moving, kind="flatten"):
     """All axes after the batch joined into one, in the order C, H, W. Shapes: x (N, …) → (N, product)."""
 
     trap = "elements taken in the order H, W, C instead of C, H, W"
@@ -65,7 +65,7 @@ class Flatten(Op, kind="flatten"):
         )
 
 
-class Reshape(Op, kind="reshape"):
+class Reshape(Moving, kind="reshape"):
     """The axes after the batch reshaped to `shape`, elements in the order C, H, W; one size may be −1, to be inferred.
 
     Shapes: x (N, …) → (N, *shape).
@@ -111,7 +111,7 @@ class Reshape(Op, kind="reshape"):
         )
 
 
-class Permute(Op, kind="permute"):
+class Permute(Moving, kind="permute"):
     """The axes after the batch in another order; axis 1 is the first of them.
 
     Shapes: with `axes: [2, 3, 1]`, x (N, C, H, W) → (N, H, W, C).
@@ -146,7 +146,7 @@ class Permute(Op, kind="permute"):
         )
 
 
-class Slice(Op, kind="slice"):
+class Slice(Moving, kind="slice"):
     """Every `step`-th element of [start, stop) along an axis, or one of `of` equal parts of the axis.
 
     Negative bounds count from the end, and `stop` defaults to the end; the graph stores them as positive numbers.
@@ -229,7 +229,7 @@ class Slice(Op, kind="slice"):
         )
 
 
-class ChannelShuffle(Op, kind="channel_shuffle"):
+class ChannelShuffle(Moving, kind="channel_shuffle"):
     """The channels of `groups` groups interleaved: channel i·groups + g of the result is channel g·C/groups + i.
 
     Shapes:

@@ -1,6 +1,7 @@
 """Transposed convolution of maps."""
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Self
 
@@ -16,7 +17,9 @@ from netspec.ops.attributes import (
     extent,
     padding_of,
 )
-from netspec.ops.base import Array, FilterOp, Sample, Weight, Weights, Window, require_groups, require_map
+from netspec.ops.base import Array, Curvature, FilterOp, Sample, Weight, Weights, Window, require_groups, require_map
+from netspec.ops.convolution import Conv2d
+from netspec.ops.curvature import kernel_sums, spread
 from netspec.ops.initializers import constant, he
 from netspec.types import TensorType
 
@@ -87,21 +90,35 @@ class ConvTranspose2d(FilterOp, kind="conv_transpose2d"):
         return weights | {"bias": Weight((self.filters,), constant(0.0), *fans)} if self.bias else weights
 
     def reference(self, weights: Weights, x: Array) -> Array:
-        n, channels, height, width = x.shape
-        s, d, g = self.stride, self.dilation, self.groups
         _, rows, columns = self.infer(TensorType.of(*x.shape[1:])).features
-        down, across = (height - 1) * s.height, (width - 1) * s.width
-        full = np.zeros((n, self.filters, down + self.reach[0], across + self.reach[1]))
-        grouped = x.reshape(n, g, channels // g, height * width)
-        kernels = weights["weight"].reshape(g, channels // g, self.filters // g, *weights["weight"].shape[2:])
-        for i, j in np.ndindex(*kernels.shape[3:]):
-            products = (kernels[..., i, j].swapaxes(1, 2) @ grouped).reshape(n, -1, height, width)
-            top, left = i * d.height, j * d.width
-            full[:, :, top : top + down + 1 : s.height, left : left + across + 1 : s.width] += products
-        extra, p = self.output_padding, self.padding
-        full = np.pad(full, ((0, 0), (0, 0), (0, extra.height), (0, extra.width)))
+        p, size = self.padding, self._uncut(rows, columns)
+        grouped = x.reshape(len(x), self.groups, -1, *x.shape[2:])
+        full = spread(grouped, weights["weight"], size, self.stride, self.dilation)
         y: Array = full[:, :, p.top : p.top + rows, p.left : p.left + columns]
         return y + weights["bias"][:, None, None] if self.bias else y
+
+    def _uncut(self, rows: int, columns: int) -> tuple[int, int]:
+        """The size of the output before padding is cut off its sides."""
+        p = self.padding
+        return p.top + rows + p.bottom, p.left + columns + p.right
+
+    def curvature(self, weights: Weights, inputs: Sequence[Array], output: Array, h: Array) -> Curvature:
+        (x,) = inputs
+        p, geometry = self.padding, (self.kernel_size, self.stride, self.dilation)
+        whole = np.pad(h, ((0, 0), (0, 0), (p.top, p.bottom), (p.left, p.right)))
+        grouped, h_grouped = (a.reshape(len(a), self.groups, -1, *a.shape[2:]) for a in (x**2, whole))
+        # The convolution whose gradient the layer is, with squared kernels.
+        read = Conv2d(
+            filters=x.shape[1],
+            kernel_size=self.kernel_size,
+            stride=self.stride,
+            dilation=self.dilation,
+            groups=self.groups,
+            bias=False,
+        )
+        of_x = read.reference({"weight": weights["weight"] ** 2}, whole)
+        found = {"weight": kernel_sums(h_grouped, grouped, *geometry)}
+        return Curvature((of_x,), found | ({"bias": h.sum(axis=(0, 2, 3))} if self.bias else {}))
 
     def macs(self, x: TensorType) -> int:
         _, height, width = x.features

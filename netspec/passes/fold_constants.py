@@ -1,4 +1,4 @@
-"""Replace values that are computed from parameters alone by parameters that hold them."""
+"""Replace values that are computed from parameters and constants alone by parameters that hold them."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FoldConstants:
 
 
 def fold_constants(graph: Graph) -> Rewrite | None:
-    """Replace ops that depend on parameters alone, such as a resized position embedding, by parameters.
+    """Replace ops that depend on parameters and constants alone, such as a resized position embedding, by parameters.
 
     Of several ops in a row, the last one is replaced.
 
@@ -64,7 +64,7 @@ def fold_constants(graph: Graph) -> Rewrite | None:
     foldable = set(constants)
     values: set[str] = set()
     for node in reversed(constants.values()):
-        if isinstance(node.op, Parameter) or not _is_read(graph, node, foldable):
+        if not node.inputs or not _is_read(graph, node, foldable):
             continue
         if node.name in worth_folding:
             values.add(node.name)
@@ -85,10 +85,10 @@ def fold_constants(graph: Graph) -> Rewrite | None:
 
 
 def _constants(graph: Graph) -> dict[str, Node]:
-    """The parameters, and the nodes that depend on nothing else, by name in topological order."""
+    """The nodes that depend on no input, such as parameters, by name in topological order."""
     constants: dict[str, Node] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Parameter) or (node.inputs and all(name in constants for name in node.inputs)):
+        if all(name in constants for name in node.inputs):
             constants[node.name] = node
     return constants
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from netspec.errors import NetspecError, require_one_of
 from netspec.graph import Graph, Hint, Node
 from netspec.graph.weights import check_weights
-from netspec.ops import Flatten, Identity, Parameter, Reshape
+from netspec.ops import Flatten, Identity, Reshape
 from netspec.passes import (
     channels_last,
     fold_affine,
@@ -166,5 +166,6 @@ def without_heads(graph: Graph) -> Optimized:
 
 
 def _writes(node: Node) -> bool:
-    """Whether a node writes its output into new memory."""
-    return Hint.IN_PLACE not in node.hints and not isinstance(node.op, Flatten | Identity | Parameter | Reshape)
+    """Whether a node writes its output into new memory. One without inputs gives a weight."""
+    own = Hint.IN_PLACE not in node.hints and not isinstance(node.op, Flatten | Identity | Reshape)
+    return own and bool(node.inputs)

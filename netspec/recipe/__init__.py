@@ -15,7 +15,16 @@ from netspec.recipe.augmentation import (
     RandomErasing,
     RandomResizedCrop,
 )
-from netspec.recipe.optimizer import Adam, AdamW, Optimizer, RmsProp, Sgd, WeightAverage, WeightOverride
+from netspec.recipe.optimizer import (
+    Adam,
+    AdamW,
+    DiagonalLevenbergMarquardt,
+    Optimizer,
+    RmsProp,
+    Sgd,
+    WeightAverage,
+    WeightOverride,
+)
 from netspec.recipe.recipe import Adversarial, PixelWeights, Recipe, SoftmaxCrossEntropy
 from netspec.recipe.schedule import (
     ConstantSchedule,
@@ -40,6 +49,7 @@ __all__ = [
     "ConstantSchedule",
     "CosineSchedule",
     "CutMix",
+    "DiagonalLevenbergMarquardt",
     "ElasticDeformation",
     "Evaluation",
     "ExponentialSchedule",

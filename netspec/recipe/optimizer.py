@@ -4,10 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat
+from netspec.ops.attributes import Attribute, NonNegativeInt, PositiveFloat, PositiveInt
 from netspec.recipe.bounds import BelowOne, Factor, NonNegativeFloat
 
 VELOCITY, FIRST_MOMENT, SECOND_MOMENT = "velocity", "first_moment", "second_moment"
+CURVATURE = "curvature"
 
 
 class Sgd(Attribute):
@@ -86,7 +87,29 @@ class RmsProp(Attribute):
         return (SECOND_MOMENT, VELOCITY) if self.momentum else (SECOND_MOMENT,)
 
 
-Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp, Field(discriminator="name")]
+class DiagonalLevenbergMarquardt(Attribute):
+    """Stochastic gradient descent with a rate for each weight, w ← w - rate / (damping + h) · g.
+
+    h is the second derivative of the loss in that weight, by the diagonal of the Gauss-Newton matrix. It is the mean
+    over the first `samples` samples of an epoch, estimated anew before each of them, and fixed until the next
+    (`netspec.training.curvature`). With L2 weight decay in the gradient.
+
+    Source: LeCun et al. 1998, section III.B and appendix C, where damping is 0.02 and 500 samples suffice.
+    """
+
+    name: Literal["diagonal_levenberg_marquardt"]
+    learning_rate: PositiveFloat
+    damping: PositiveFloat = 0.02
+    samples: PositiveInt = 500
+    weight_decay: NonNegativeFloat = 0.0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of the optimizer state kept for each weight."""
+        return (CURVATURE,)
+
+
+Optimizer = Annotated[Sgd | Adam | AdamW | RmsProp | DiagonalLevenbergMarquardt, Field(discriminator="name")]
 
 
 class WeightOverride(Attribute):

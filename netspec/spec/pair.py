@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netspec.errors import NetspecError, SpecError
 from netspec.graph import Graph
 from netspec.graph.training import classes_of, generator_graph, map_size
+from netspec.recipe.optimizer import CURVATURE
 from netspec.spec.elaborate import elaborate, elaborate_checked
 from netspec.spec.model import Checked, ModelSpec
 from netspec.spec.text.document import Position, Problems
@@ -84,6 +85,12 @@ def trainable_pair(spec: ModelSpec) -> Pair:
             f"{spec.name} generates {sample}, and its discriminator {other.name} takes {taken}",
             "both must be of one shape: `training.loss.set` gives the discriminator's parameters values",
         )
+    for name, rule in ((spec.name, recipe.optimizer), (other.name, other.training.optimizer)):
+        if CURVATURE in rule.slots:
+            raise NetspecError(
+                f"{name}: its optimizer, {rule.name}, takes second derivatives of a loss on labelled samples",
+                "a generator and its discriminator train with another optimizer, such as adam",
+            )
     _require_recipe_without_labels(spec.name, recipe, taken.features)
     return Pair(generator, discriminator)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from netspec.errors import NetspecError
 from netspec.graph import Graph
 from netspec.graph.training import classes_of, map_size, training_graph
+from netspec.recipe.optimizer import CURVATURE
 from netspec.spec.elaborate import elaborate
 
 if TYPE_CHECKING:
@@ -40,16 +41,36 @@ def trainable_graph(graph: Graph, recipe: Recipe) -> Graph:
     """The training graph of a network whose recipe fits it.
 
     Raises:
-        NetspecError: the network has several inputs or outputs, no weights, or no logits of two classes or more; or
-            the recipe has something for images, and the input is none, or for one label each, and pixels are labelled.
+        NetspecError: the network has several inputs or outputs, no weights, or no logits of two classes or more; or a
+            layer has no curvature, for which its optimizer asks; or the recipe has something for images, and the input
+            is none, or for one label each, and pixels are labelled.
     """
     graph = graph_with_logits(graph, recipe)
     require_two_classes(graph)
+    require_curvature(graph, recipe)
     if map_size(graph) is not None:
         _require_recipe_of_masks(graph, recipe)
     if len(graph.inputs[0].type.features) != 3:
         require_recipe_of_features(graph.name, recipe, f"its input is {list(graph.inputs[0].type.features)}")
     return graph
+
+
+def require_curvature(graph: Graph, recipe: Recipe) -> None:
+    """Raise NetspecError if an optimizer reads the curvature of the loss, and a layer of a training graph has none."""
+    if CURVATURE not in recipe.optimizer.slots:
+        return
+    needed = graph.needed(graph.outputs)
+    first: dict[str, str] = {}
+    for node in graph.nodes:
+        if node.name in needed and not node.op.has_curvature():
+            first.setdefault(node.op.kind, node.name)
+    if first:
+        listed = ", ".join(f"{name} ({kind})" for kind, name in first.items())
+        raise NetspecError(
+            f"{graph.name}: its optimizer, {recipe.optimizer.name}, needs second derivatives of the loss, which "
+            f"are not defined through {listed}",
+            "train it with another optimizer, such as sgd; or without these layers",
+        )
 
 
 def require_two_classes(graph: Graph) -> None:

@@ -34,6 +34,7 @@ KINDS = [
     "adamw",
     "rmsprop",
     "rmsprop, torch",
+    "levenberg-marquardt",
     "averaged",
 ]  # the entries of `RULES` that differ in the slots of their state
 CARRIED = [*((kind, DType.FLOAT32) for kind in KINDS), ("paper", DType.FLOAT64), ("adam", DType.FLOAT64)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -17,6 +17,7 @@ from netspec.ops import Dense
 from netspec.ops.base import Array
 from netspec.ops.dropout import Dropping
 from netspec.recipe import Recipe
+from netspec.recipe.optimizer import CURVATURE
 from netspec.testing.networks import Chain
 from netspec.types import DType
 
@@ -25,6 +26,7 @@ MOMENTUM = SGD | {"momentum": 0.9}
 NESTEROV = MOMENTUM | {"nesterov": True}
 ADAM = {"name": "adam", "learning_rate": 0.1, "weight_decay": 0.01, "epsilon": 1e-4}
 RMSPROP = {"name": "rmsprop", "learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.01, "epsilon": 1e-2}
+LEVENBERG = {"name": "diagonal_levenberg_marquardt", "learning_rate": 0.1, "damping": 0.5, "weight_decay": 0.01}
 OVERRIDES = {"*.bias": {"lr_scale": 2, "decay_scale": 0}, "fc1.*": {"lr_scale": 0}}
 # Fields of a recipe by name: every update rule and form, per-weight overrides, weight averages and gradient clipping.
 RULES: Mapping[str, Mapping[str, Any]] = {
@@ -39,6 +41,9 @@ RULES: Mapping[str, Mapping[str, Any]] = {
     "rmsprop, torch": {"optimizer": RMSPROP | {"form": "torch"}},
     "rmsprop, no momentum": {"optimizer": RMSPROP | {"momentum": 0.0}},
     "rmsprop, torch, no momentum": {"optimizer": RMSPROP | {"momentum": 0.0, "form": "torch"}},
+    "levenberg-marquardt": {"optimizer": LEVENBERG},
+    "overrides, levenberg-marquardt": {"optimizer": LEVENBERG, "overrides": OVERRIDES},
+    "averaged, levenberg-marquardt": {"optimizer": LEVENBERG, "weight_average": {"decay": 0.6}},
     "overrides, rmsprop": {"optimizer": RMSPROP, "overrides": OVERRIDES},
     "overrides": {"optimizer": MOMENTUM, "overrides": OVERRIDES},
     "overrides, adamw": {"optimizer": ADAM | {"name": "adamw"}, "overrides": OVERRIDES},
@@ -150,6 +155,14 @@ def recipe(
     optimizer = optimizer or {"name": "sgd", "learning_rate": 0.1} | sgd_fields
     loss = {"name": "softmax_cross_entropy", "label_smoothing": label_smoothing, "auxiliary": auxiliary or {}}
     return Recipe.model_validate({"batch_size": 8, "steps": 50, "loss": loss, "optimizer": optimizer, **fields})
+
+
+def begun(state: TrainingState, slots: Iterable[str]) -> TrainingState:
+    """Return an initial state; if the optimizer only reads a curvature, with a random one."""
+    random = np.random.default_rng(4)
+    drawn = {name: random.exponential(1.0, array.shape) for name, array in trained(state).items()}
+    curvature = {name: array.astype(state.weights[name].dtype) for name, array in drawn.items()}
+    return replace(state, slots={**state.slots, CURVATURE: curvature}) if CURVATURE in slots else state
 
 
 def rate_of(step: int) -> float:

@@ -25,6 +25,7 @@ from netspec.testing.trainer_cases import (
     ADAM,
     RULES,
     batch_of,
+    begun,
     bits,
     images,
     larger_network,
@@ -60,7 +61,8 @@ class TrainerConformance(MapConformance, MixingConformance, DerivativeConformanc
         """After 50 steps, weights and slots agree with the reference update rule, applied to the same gradients."""
         rules = recipe(**RULES[rule])
         trainer = self.trainer(rules)
-        state = trainer.export_state()
+        state = begun(trainer.export_state(), rules.optimizer.slots)
+        trainer.import_state(state)
         norms = []
         for step in range(50):
             batches = parts_of(step, accumulate)

@@ -45,6 +45,7 @@ class Loop:
         keeps_best: whether the error says how good the network is, so that the checkpoint of the lowest one is kept.
         checkpoint_every: optimizer steps between checkpoints, in addition to one after each epoch.
         stop: receives SIGINT, SIGTERM and SIGHUP.
+        prepare: called before the first step of each epoch, with its number from 0, to set what lasts for the epoch.
         threads, workers: the number of threads, or of processes, that read batches.
     """
 
@@ -61,6 +62,7 @@ class Loop:
     exact: bool
     checkpoint_every: int
     stop: StopSignals
+    prepare: Callable[[int], None] = lambda _: None
     threads: int = 2
     workers: int = 0
     keeps_best: bool = True
@@ -84,6 +86,8 @@ class Loop:
         self._reset_speed()
         with closing(stream):
             for step_batch in stream:
+                if position.step % self.batches.steps_per_epoch == 0:
+                    self.prepare(position.step)
                 position = self._step(position, step_batch)
                 if self._is_boundary(position.step):
                     position = self._end_epoch(position)

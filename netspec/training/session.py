@@ -15,10 +15,12 @@ from netspec.lowering import Backend, Batch, Trainer
 from netspec.lowering.batch import require_statistics
 from netspec.ops.base import Weights
 from netspec.recipe.augmentation import Views
+from netspec.recipe.optimizer import CURVATURE
 from netspec.spec import write_spec
 from netspec.spec.write import DISCRIMINATOR, mean_images
 from netspec.training.adversarial import Opponent, divided
 from netspec.training.checkpoint import Position, Run
+from netspec.training.curvature import rates, with_curvature
 from netspec.training.data.batches import Batches
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.evaluation_batches import evaluation_batches
@@ -185,10 +187,24 @@ class Session:
             exact=options.exact and material.opponent is None,
             checkpoint_every=options.checkpoint_every,
             stop=stop,
+            prepare=lambda step: self._estimate_curvature(step, batches, observers),
             threads=available_threads(),
             workers=options.workers,
             keeps_best=material.opponent is None,
         )
+
+    def _estimate_curvature(self, step: int, batches: Batches, observers: Observers) -> None:
+        """Before the epoch that begins with this step, set the curvature, if it is the optimizer's to read."""
+        material, trainer = self.material, self.trainer
+        if CURVATURE not in material.recipe.optimizer.slots:
+            return
+        steps = (batches.step(step + ahead) for ahead in range(batches.steps_per_epoch))
+        before = trainer.export_state()
+        state = with_curvature(before, material.graph, material.recipe, material.normalization, steps, trainer.total)
+        trainer.import_state(state)
+        if not step:
+            least, most = rates(material.recipe, state, material.recipe.optimizer.learning_rate)
+            observers.note(f"by the curvature, weights begin with rates of {least:.1e} to {most:.1e}")
 
     @property
     def _preprocessing(self) -> Preprocessing | None:

@@ -12,6 +12,9 @@ the weight's `lr_scale`; λ is the weight decay times its `decay_scale`; μ is t
     rmsprop       g ← g + λ·w;  s ← ρ·s + (1−ρ)·g²
       tensorflow    v ← μ·v + η·g / √(s + ε);  w ← w − v
       torch         v ← μ·v + g / (√s + ε);    w ← w − η·v
+    diagonal_levenberg_marquardt
+                  g ← g + λ·w;  w ← w − η / (damping + h) · g, where h is the slot `curvature`, which it only reads:
+                  `netspec.training.curvature` sets it before each epoch
 
 If the recipe averages the weights, the rules above update the slot `iterate` as w, and the weight itself is the
 average a:
@@ -23,7 +26,7 @@ average a:
 Clipping precedes decay and uses the joint norm of all trainable weights' gradients: g ← g · min(1, c / ‖g‖).
 Sources: Krizhevsky et al. 2012, section 5; Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2;
 Tieleman & Hinton 2012, lecture 6e, as TensorFlow's ApplyRMSProp and torch.optim.RMSprop have it;
-Polyak & Juditsky 1992, the uniform average.
+Polyak & Juditsky 1992, the uniform average; LeCun et al. 1998, appendix C.
 """
 
 from __future__ import annotations
@@ -35,8 +38,8 @@ import numpy as np
 from netspec.lowering import TrainingState
 from netspec.lowering.trainer import ITERATE
 from netspec.ops.base import Array, Weights
-from netspec.recipe import Adam, AdamW, Recipe, RmsProp, Sgd
-from netspec.recipe.optimizer import FIRST_MOMENT, SECOND_MOMENT, VELOCITY
+from netspec.recipe import Adam, AdamW, DiagonalLevenbergMarquardt, Recipe, RmsProp, Sgd
+from netspec.recipe.optimizer import CURVATURE, FIRST_MOMENT, SECOND_MOMENT, VELOCITY
 
 Slots = dict[str, Array]
 
@@ -69,6 +72,9 @@ def update(recipe: Recipe, state: TrainingState, gradients: Weights, rate: float
             w, kept = _sgd(recipe.optimizer, trained[name], gradient, kept, eta, decay)
         elif isinstance(recipe.optimizer, RmsProp):
             w, kept = _rmsprop(recipe.optimizer, trained[name], gradient, kept, eta, decay)
+        elif isinstance(recipe.optimizer, DiagonalLevenbergMarquardt):
+            w = trained[name] - eta / (recipe.optimizer.damping + kept[CURVATURE]) * (gradient + decay * trained[name])
+            kept = {CURVATURE: kept[CURVATURE]}
         else:
             w, kept = _adam(recipe.optimizer, trained[name], gradient, kept, eta, decay, state.updates + 1)
         if average:

@@ -31,6 +31,7 @@ from netspec.ops import (
     Tanh,
 )
 from netspec.ops.base import Array
+from netspec.ops.initializers import draw
 from netspec.preprocessing import normalize
 from netspec.types import DType, TensorType
 from netspec.weights import stream
@@ -115,7 +116,9 @@ def check_weights_of(graph: Graph, seed: int = 0) -> dict[str, Array]:
     weights: dict[str, Array] = {}
     for name, weight in graph.weights.items():
         random = stream(seed, "verify", name)
-        if weight.fan_in and len(weight.shape) > 1:
+        if weight.fixed:
+            values = draw(weight.initializer, weight.shape, 0, 0, random)
+        elif weight.fan_in and len(weight.shape) > 1:
             values = random.standard_normal(weight.shape, np.float32) * np.float32(np.sqrt(2.0 / weight.fan_in))
         elif name.endswith(("variance", ".weight")):
             values = random.random(weight.shape, np.float32) + np.float32(0.5)

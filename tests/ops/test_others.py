@@ -7,9 +7,10 @@ import pytest
 
 from netspec.errors import NetspecError, ShapeError
 from netspec.graph import Graph, Input, make_node
-from netspec.ops import Dropout, Parameter, StochasticDepth
+from netspec.ops import ConstantTensor, Dropout, Parameter, StochasticDepth
 from netspec.reference import evaluate
 from netspec.types import DType, TensorType
+from netspec.weights import initialize
 from tests.ops.helpers import apply, shape
 
 
@@ -225,3 +226,19 @@ def test_a_parameter_is_a_value_that_reads_nothing() -> None:
     np.testing.assert_array_equal(found, np.stack([weight] * 4))
     with pytest.raises(ShapeError, match="parameter takes 0 inputs, received 1"):
         make_node("token", Parameter(shape=(2,)), [values["image"]])
+
+
+def test_a_constant_is_what_the_spec_says_and_is_not_trained() -> None:
+    values = {"image": Input("image", TensorType.of(3))}
+    codes = make_node("codes", ConstantTensor.model_validate({"values": [[1, -1, 0.5], [2, 3, 4]]}), [])
+    assert (codes.type.shape, codes.inputs) == (("N", 2, 3), ())
+    graph = Graph("g", (values["image"],), (codes,), ("codes",)).check()
+    assert [(name, weight.trainable, weight.fixed) for name, weight in graph.weights.items()] == [
+        ("codes.values", False, True)
+    ]
+    weights = initialize(graph, seed=7)
+    found = evaluate(graph, weights, {"image": np.zeros((4, 3))})["codes"]
+    np.testing.assert_array_equal(found, np.stack([[[1, -1, 0.5], [2, 3, 4]]] * 4))
+    for wrong in ([[1, 2], [3]], [], [True], [[1, "2"]]):
+        with pytest.raises(ValueError, match=r"expected|at least 1"):
+            ConstantTensor.model_validate({"values": wrong})

@@ -87,6 +87,12 @@ CASES = [
     ("discriminator.yaml", "units: 1", "units: 2", "and its logits are (N, 3)\n"),
     ("discriminator.yaml", "constant_logit: 0", "label_smoothing: 0", "there is nothing to learn\n"),
     ("generator.yaml", "discriminator: discriminator", "discriminator: generator", "has an adversarial loss itself\n"),
+    (
+        "generator.yaml",
+        "{name: adam, learning_rate: 1e-3, beta1: 0.5}",
+        "{name: diagonal_levenberg_marquardt, learning_rate: 0.01}",
+        "toy-generator: its optimizer, diagonal_levenberg_marquardt, takes second derivatives of a loss on labelled s",
+    ),
     ("generator.yaml", "epochs: 2", "epochs: 2\n  schedule: {name: plateau}", "its recipe has schedule: plateau, for"),
     ("generator.yaml", "epochs: 2", "epochs: 2\n  augmentation: {mixup: {alpha: 1}}", "its recipe has mixup, for"),
     ("generator.yaml", "epochs: 2", "epochs: 2\n  evaluation: {views: 10}", "its recipe has evaluation.views, for"),

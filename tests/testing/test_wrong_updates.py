@@ -18,6 +18,7 @@ from tests.verify.faulty_trainers import (
     RateOutside,
     TrainingFault,
     WrongTraining,
+    at_one_rate,
     clipping_after_decay,
     dampened,
     decoupled_decay,
@@ -52,6 +53,13 @@ def averaged_before(recipe: Recipe, before: TrainingState, gradients: Weights, r
     return replace(after, weights=after.weights | {n: a + share * (old[n] - a) for n, a in before.weights.items()})
 
 
+def curvature_of_the_gradient(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
+    """The slot follows the squared gradient, as that of other optimizers does."""
+    after = update(recipe, before, gradients, rate)
+    kept = {name: 0.9 * h + 0.1 * gradients[name] ** 2 for name, h in before.slots["curvature"].items()}
+    return replace(after, slots=after.slots | {"curvature": kept})
+
+
 def from_the_average(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
     """Each update starts from the average instead of the trained weights."""
     return update(recipe, replace(before, slots=before.slots | {"iterate": {}}), gradients, rate)
@@ -77,6 +85,10 @@ UPDATES = [
     (TrainingFault("epsilon inside the root", update=epsilon_inside_the_root), "adam"),
     (TrainingFault("decoupled decay", update=decoupled_decay), "adam"),
     (TrainingFault("another beta", with_optimizer(beta1=0.9)), "adamw"),
+    (TrainingFault("one rate", update=at_one_rate), "levenberg-marquardt"),
+    (TrainingFault("moving curvature", update=curvature_of_the_gradient), "averaged, levenberg-marquardt"),
+    (TrainingFault("other damping", with_optimizer(damping=0.45)), "overrides, levenberg-marquardt"),
+    (TrainingFault("decoupled decay", update=decoupled_decay), "levenberg-marquardt"),
     (TrainingFault("the torch form", with_optimizer(form="torch")), "rmsprop"),
     (TrainingFault("TensorFlow's form", with_optimizer(form="tensorflow")), "rmsprop, torch"),
     (TrainingFault("another rho", with_optimizer(rho=0.99)), "rmsprop, no momentum"),

@@ -93,6 +93,14 @@ def with_biases(**changes: float) -> Callable[[Recipe], Recipe]:
     return change
 
 
+def at_one_rate(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
+    """The curvature is kept, and not read."""
+    kept = {slot: arrays for slot, arrays in before.slots.items() if slot == "curvature"}
+    without = {slot: arrays for slot, arrays in before.slots.items() if slot not in kept}
+    after = update(recipe, replace(before, slots=without), gradients, rate)
+    return replace(after, slots=after.slots | kept)
+
+
 def decoupled_decay(recipe: Recipe, before: TrainingState, gradients: Weights, rate: float) -> TrainingState:
     """The decay of Keras: the weight shrinks first, by an amount that the velocity does not contain."""
     decay = recipe.optimizer.weight_decay

@@ -20,7 +20,7 @@ from netspec.verify.compare import STATE_TOLERANCE, Gap
 from netspec.verify.training import compare_training, lockstep
 from netspec.verify.training.case import PAPER, STEPS, TrainingCase, check_recipes, measured
 from netspec.verify.training.state import THE_LOSS, Subject, loss_error, shares, state_gaps, update_gaps
-from tests.verify.faulty_trainers import TrainingFault, WrongTraining, dampened
+from tests.verify.faulty_trainers import TrainingFault, WrongTraining, at_one_rate, dampened
 
 TORCH, KERAS, ONNX = (find_backend(name) for name in ("torch", "keras", "onnx"))
 
@@ -65,6 +65,25 @@ def test_two_backends_train_as_one_by_the_paper_and_by_the_recipe() -> None:
     }
     assert {c.case for c in proof.comparisons} == {"20 steps of sgd, 4 × 3x7x6", "20 steps of adamw, 2 × 4 × 3x7x6"}
     assert {c.tolerance for c in proof.comparisons} == {1e-9, 1e-10, 1e-4}
+
+
+def test_each_backend_reads_the_curvature_at_its_own_weights() -> None:
+    """It is estimated before the first step, and again on the way; a trainer that does not read it is found at once."""
+    rule = recipe(optimizer={"name": "diagonal_levenberg_marquardt", "learning_rate": 0.01, "samples": 6})
+    graph = features(4)
+    weights = check_weights_of(graph)
+    proof = compare_training(graph, [TORCH, KERAS], weights, rule)
+    assert all(c.passed for c in proof.comparisons)
+    case = measured(TrainingCase(graph, weights, check_recipes(rule)[-1]), TORCH).in_dtype(DType.FLOAT64)
+    state = TrainingState({name: array.astype(np.float64) for name, array in weights.items()})
+    first, again = (case.with_curvature(state, step).slots["curvature"] for step in (0, 5))
+    assert all((first[name] != again[name]).any() for name in first)
+    wrong = WrongTraining(TORCH, TrainingFault("one rate", update=at_one_rate))
+    found = compare_training(graph, [TORCH, wrong], weights, rule).divergences
+    assert {(d.against, d.step) for d in found} == {("NumPy", 1)}
+    with_norm = Chain("norm", x=(5,)).add("norm", "batch_norm").add("fc", "dense", units=3).graph()
+    with pytest.raises(NetspecError, match=r"not defined through norm \(batch_norm\)\nhint: .*--level gradient"):
+        verify(with_norm, [TORCH], "training", recipe=rule)
 
 
 def test_levels_nest_and_omitted_comparisons_are_noted() -> None:

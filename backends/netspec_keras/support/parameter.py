@@ -1,4 +1,4 @@
-"""A learned tensor."""
+"""A learned or constant tensor."""
 
 from typing import Any
 
@@ -8,12 +8,16 @@ from keras import layers, ops
 
 @keras.saving.register_keras_serializable(package="netspec")
 class Parameter(layers.Layer):
-    """A learned tensor, repeated for each sample of the inputs."""
+    """A learned or constant tensor, repeated for each sample of the inputs."""
 
     def __init__(
-        self, shape: tuple[int, ...], initializer: Any = "zeros", **kwargs: Any
+        self,
+        shape: tuple[int, ...],
+        initializer: Any = "zeros",
+        trainable: bool = True,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(trainable=trainable, **kwargs)
         self.shape = tuple(shape)
         self.initializer = keras.initializers.get(initializer)
 

@@ -128,6 +128,14 @@ def _parameter(draw: Draw, x: TensorType) -> Attributes:
     return {"shape": shape, "initialize": {"weight": start}}
 
 
+def _constant(draw: Draw, x: TensorType) -> Attributes:
+    """Draw a constant of the shape of a value, or of one that broadcasts to it."""
+    values: Any = 0.5
+    for axis, size in enumerate(reversed(draw(st.sampled_from([[*x.features], [1, *x.features[1:]]])))):
+        values = [values] * size if axis else [0.5 * (-1) ** i * i for i in range(size)]
+    return {"values": values}
+
+
 def _reduction(draw: Draw, x: TensorType) -> Attributes:
     axes = _axes(draw, x)
     return {"axes": axes, "keepdims": len(axes) == x.rank - 1 or draw(st.booleans())}
@@ -236,6 +244,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Minimum: Rule(ANY, of()),
     ops.Concat: Rule(ANY, _concat, 2),
     ops.Parameter: Rule(ANY, _parameter),
+    ops.ConstantTensor: Rule(ANY, _constant),
     ops.Identity: Rule(ANY, of()),
 }
 RULES = {op.kind: rule for op, rule in _RULES.items()}

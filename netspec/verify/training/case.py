@@ -19,8 +19,18 @@ from netspec.lowering.batch import UNLABELLED
 from netspec.ops.base import Array, Weight
 from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
-from netspec.spec.trainable import graph_with_logits
-from netspec.training.adversarial import DISCRIMINATOR, AdversarialTrainer, Opponent, divided, joined
+from netspec.recipe.optimizer import CURVATURE
+from netspec.spec.trainable import graph_with_logits, require_curvature
+from netspec.training.adversarial import (
+    DISCRIMINATOR,
+    AdversarialTrainer,
+    Opponent,
+    divided,
+    divided_state,
+    joined,
+)
+from netspec.training.curvature import with_curvature
+from netspec.training.data.batches import StepBatch
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
 from netspec.training.data.samples import Memory
 from netspec.training.dropout_masks import with_masks
@@ -63,10 +73,13 @@ def graph_to_train(graph: Graph, recipe: Recipe | None = None, opponent: Opponen
         NetspecError: the network has no loss; the hint says what can be compared instead.
     """
     try:
-        return graph_with_logits(graph, recipe) if opponent is None else generator_graph(graph)
+        graph = graph_with_logits(graph, recipe) if opponent is None else generator_graph(graph)
+        if recipe is not None:
+            require_curvature(graph, recipe)
     except NetspecError as error:
         alternative = "its outputs and gradients need no loss: --level gradient"
         raise NetspecError(error.message, f"{error.hint}; {alternative}" if error.hint else alternative) from error
+    return graph
 
 
 def check_recipes(recipe: Recipe | None, heads: Sequence[str] = ()) -> list[Recipe]:
@@ -214,6 +227,16 @@ class TrainingCase:
         """The learning rate of a step, counted from 0."""
         return self._schedule.rate(step)
 
+    @property
+    def has_curvature(self) -> bool:
+        """Whether the optimizer reads a curvature, to be set before the first step of each epoch."""
+        return CURVATURE in self.recipe.optimizer.slots
+
+    def with_curvature(self, state: TrainingState, step: int) -> TrainingState:
+        """The state with the curvature at its own weights, over the samples of the epoch that begins with a step."""
+        steps = (StepBatch(self.batches(each), self.total(each)) for each in range(step, min(step + EPOCH, STEPS)))
+        return with_curvature(state, self.graph, self.recipe, self.normalization, steps)
+
     def total(self, step: int) -> int:
         """The number of samples of a step."""
         return BATCH * self.recipe.accumulate - (step % EPOCH == EPOCH - 1)
@@ -287,25 +310,25 @@ def measured(case: TrainingCase, backend: Backend) -> TrainingCase:
     finally:
         trainer.close()
     gradients = {name: array.astype(np.float64) for name, array in (result.gradients or {}).items()}
+    start = TrainingState({name: array.astype(np.float64) for name, array in case.weights.items()})
     if case.opponent is None:
-        return replace(case, recipe=_fitted(case.graph.name, case.recipe, case.weights, gradients, result.loss))
-    own, others = zip(divided(case.weights), divided(gradients), strict=True)
+        start = case.with_curvature(start, 0)
+        return replace(case, recipe=_fitted(case.graph.name, case.recipe, start, gradients, result.loss))
+    own, others = zip(divided_state(start), divided(gradients), strict=True)
     guess = 2 * math.log(2)  # the discriminator's loss for a guess
     recipe = _fitted(case.graph.name, case.recipe, *own, result.loss)
     theirs = _fitted(case.opponent.graph.name, case.opponent.recipe, *others, guess)
     return replace(case, recipe=recipe, opponent=replace(case.opponent, recipe=theirs))
 
 
-def _fitted(
-    name: str, rule: Recipe, weights: Mapping[str, Array], gradients: Mapping[str, Array], loss: float
-) -> Recipe:
+def _fitted(name: str, rule: Recipe, start: TrainingState, gradients: Mapping[str, Array], loss: float) -> Recipe:
     """The recipe with a rate, and a norm for clipping, that fit these gradients."""
     recipe = rule.model_copy(update={"clip_gradient_norm": None})
     if rule.clip_gradient_norm is not None:
         # Random labels have smaller gradients than the least likely ones; at a quarter, most are still clipped.
         norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients.values()))
         recipe = recipe.model_copy(update={"clip_gradient_norm": norm / 4 or None})
-    rate = SHARE * loss / _decrease(recipe, weights, gradients) if math.isfinite(loss) else math.nan
+    rate = SHARE * loss / _decrease(recipe, start, gradients) if math.isfinite(loss) else math.nan
     if not 0 < rate < math.inf:
         raise VerificationError(
             f"{name}: at the weights of the check the loss is {loss:.3g} and has no gradient to follow, so training "
@@ -314,10 +337,10 @@ def _fitted(
     return with_rate(recipe, float(f"{rate:.1e}"))
 
 
-def _decrease(recipe: Recipe, weights: Mapping[str, Array], gradients: Mapping[str, Array]) -> float:
+def _decrease(recipe: Recipe, start: TrainingState, gradients: Mapping[str, Array]) -> float:
     """The decrease of the loss in the first step at a rate of 1, to first order and without decay; NaN for none."""
     without_decay = recipe.optimizer.model_copy(update={"weight_decay": 0.0})
-    start = TrainingState({name: weights[name].astype(np.float64) for name in gradients})
+    start = replace(start, weights={name: start.weights[name] for name in gradients})
     rule = recipe.model_copy(update={"optimizer": without_decay, "weight_average": None})
     after = update(rule, start, gradients, 1.0).weights
     return sum(float(np.vdot(g, start.weights[name] - after[name])) for name, g in gradients.items()) or math.nan

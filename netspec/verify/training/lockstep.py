@@ -20,7 +20,7 @@ from netspec.types import DType
 from netspec.verify.cases import cases_of, weights_for
 from netspec.verify.compare import STATE_TOLERANCE, Comparison
 from netspec.verify.report import LOSS, NodeError, Report, TrainingDivergence, Unfinished
-from netspec.verify.training.case import STEPS, TrainingCase, check_recipes, checked_rule, measured
+from netspec.verify.training.case import EPOCH, STEPS, TrainingCase, check_recipes, checked_rule, measured
 from netspec.verify.training.rounding import Rounding
 from netspec.verify.training.state import THE_LOSS, Subject, gap_of, loss_error, shares, state_gaps, update_gaps
 from netspec.verify.training.trap import trap_of
@@ -229,6 +229,9 @@ class Lockstep:
         losses: dict[str, float] = {}
         for name, trainer in self._trainers.items():
             progress(self._stage(name, step))
+            if step % EPOCH == 0 and self._case.has_curvature:
+                self._states[name] = self._case.with_curvature(trainer.export_state(), step)
+                trainer.import_state(self._states[name])
             result = trainer.step(batches, rate, total, step, keep_gradients=self._compares_state)
             losses[name] = result.loss
             if self._compares_state:

@@ -14,7 +14,7 @@ from netspec.lowering.trainer import ITERATE
 from netspec.types import DType
 from netspec.verify.compare import LOSS_TOLERANCE
 from netspec.verify.rounding import is_rounding_alone, moved
-from netspec.verify.training.case import TrainingCase
+from netspec.verify.training.case import EPOCH, TrainingCase
 from netspec.verify.training.state import Subject, loss_error, shares, state_gaps
 
 # The size of the perturbation of weights, in units of the last place: each element is moved by this much, and in
@@ -77,6 +77,8 @@ class Rounding:
         for index in range(self._next_step, step + 1):
             progress()
             arguments = case.batches(index), case.rate(index), case.total(index), index
+            for twin in self._twins if index % EPOCH == 0 and case.has_curvature else ():
+                twin.import_state(case.with_curvature(twin.export_state(), index))
             losses = [twin.step(*arguments).loss for twin in self._twins]
         self._next_step = step + 1
         loss_effect = max(loss_error(twin_loss, loss, classes_of(case.reader)) for twin_loss in losses)
