@@ -156,6 +156,8 @@ def _conclude(outcome: Outcome) -> int:
             second, samples = f", mean IoU {scores.mean_iou:.2%}", f"the pixels of {scores.samples:,}"
         figures = f"{1 - scores.error:.2%} of {samples} right (error {scores.error:.2%}{second})"
         print_out(f"{style('✓', GREEN)} {figures} after {time}")
+    if outcome.folder.samples.is_file():
+        print_out(f"  {outcome.folder.samples}")
     print_out(f"  {outcome.folder.report}")
     return 0
 

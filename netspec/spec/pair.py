@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netspec.errors import NetspecError, SpecError
+from netspec.errors import Diagnostic, NetspecError, SpecError
 from netspec.graph import Graph
 from netspec.graph.training import classes_of, generator_graph, map_size
 from netspec.recipe.optimizer import CURVATURE
@@ -65,7 +65,7 @@ def trainable_pair(spec: ModelSpec) -> Pair:
 
     Raises:
         NetspecError: the two do not fit together, or the generator's recipe has something that needs labels.
-        SpecError: a network has shapes that do not fit.
+        SpecError: a network has shapes that do not fit, or the discriminator cannot be trained.
     """
     recipe, other = spec.training, spec.discriminator
     assert recipe is not None  # noqa: S101 # the caller's part
@@ -77,7 +77,7 @@ def trainable_pair(spec: ModelSpec) -> Pair:
             f"{other.name} is the discriminator of {spec.name}, and has {what}",
             "give it `training:` with an optimizer and `loss: {name: softmax_cross_entropy, constant_logit: 0}`",
         )
-    discriminator = trainable_graph(elaborate(other), other.training)
+    discriminator = _classifier(other, other.training)
     _require_two_kinds(spec.name, discriminator)
     sample, taken = generator.type_of(generator.outputs[0]), discriminator.inputs[0].type
     if sample != taken:
@@ -93,6 +93,16 @@ def trainable_pair(spec: ModelSpec) -> Pair:
             )
     _require_recipe_without_labels(spec.name, recipe, taken.features)
     return Pair(generator, discriminator)
+
+
+def _classifier(spec: ModelSpec, recipe: Recipe) -> Graph:
+    """The training graph of a discriminator, whose problems are reported in its own file."""
+    graph = elaborate(spec)
+    try:
+        return trainable_graph(graph, recipe)
+    except NetspecError as error:
+        where = spec.training_at.where if spec.training_at else None
+        raise SpecError([Diagnostic(where, error.message, error.hint)]) from error
 
 
 def _require_two_kinds(name: str, discriminator: Graph) -> None:

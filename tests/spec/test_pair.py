@@ -85,7 +85,6 @@ CASES = [
         "toy-generator generates (N, 1, 10, 10), and its discriminator toy-discriminator takes (N, 1, 8, 8)\n",
     ),
     ("discriminator.yaml", "units: 1", "units: 2", "and its logits are (N, 3)\n"),
-    ("discriminator.yaml", "constant_logit: 0", "label_smoothing: 0", "there is nothing to learn\n"),
     ("generator.yaml", "discriminator: discriminator", "discriminator: generator", "has an adversarial loss itself\n"),
     (
         "generator.yaml",
@@ -126,6 +125,13 @@ def test_a_problem_of_the_discriminator_is_reported_in_its_file(checked: Check, 
     change(generator.parent / "discriminator.yaml", "kernel_size: 3, padding: 1", "kernel_size: 5")
     report = checked(generator)
     assert "discriminator.yaml:7:57: layers.conv2.kernel_size: " in report
+    assert "error: generator.yaml: 1 problem\n" in report
+
+
+def test_a_discriminator_that_cannot_be_trained_is_reported_in_its_file(checked: Check, generator: Path) -> None:
+    change(generator.parent / "discriminator.yaml", "constant_logit: 0", "label_smoothing: 0")
+    report = checked(generator)
+    assert "discriminator.yaml:13:1: training: toy-discriminator gives one logit, whose softmax is always 1" in report
     assert "error: generator.yaml: 1 problem\n" in report
 
 

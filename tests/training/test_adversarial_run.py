@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from netspec.cli.app import run
 from netspec.errors import NetspecError, WeightsError
 from netspec.graph import Normalization
 from netspec.lowering import find_backend
@@ -200,6 +201,18 @@ def test_a_sheet_has_eight_samples_in_a_row() -> None:
     assert grid.shape == (8 * 3 - 1, 8 * 4 - 1)
     assert (grid[0, 4], grid[3, 0], grid[0, 3]) == (1, 8, 255)
     assert grid_of(images[:9].repeat(3, axis=3)).shape == (5, 31, 3)
+
+
+def test_the_command_prints_a_line_an_epoch_and_where_the_samples_are(
+    generator: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", str(generator), "--data", str(pictures), "--out", str(tmp_path / "runs")]) == 0
+    header, *epochs, done, samples, report = capsys.readouterr().out.splitlines()
+    assert header.split()[:3] == ["epoch", "loss", "error"]
+    assert [len(line.split()) for line in epochs] == [5, 5]  # epoch, loss, error, rate and time; none is the best
+    assert "without validation" in done
+    folder = tmp_path / "runs" / "toy-generator"
+    assert (samples.strip(), report.strip()) == (str(folder / "samples.png"), str(folder / "report.html"))
 
 
 def test_metrics_have_no_validation(train_pair: Train) -> None:
