@@ -58,10 +58,10 @@ _OTHERS = (
         "lenet5-1998",
         {},
         60_000,
-        0,
+        10 * 84,  # the codes
         # the paper's connections without biases: C1 122,304, S2's coefficients, C3 151,600, S4's, C5 48,120, F6 10,164
         28 * 28 * 6 * 25 + 14 * 14 * 6 + 10 * 10 * (6 * 3 + 9 * 4 + 6) * 25 + 5 * 5 * 16 + 400 * 120 + 120 * 84,
-        ((84,),),
+        ((10,),),
         "the paper, section II.B; multiplications counted by hand",
     ),
     Member("nin", {}, NIN, 0, 1_100_188_800, IMAGENET, "counted by the layers of the Caffe model zoo's nin_imagenet"),
