@@ -27,6 +27,7 @@ from netspec.spec.text.document import (
     describe_value,
     quote,
 )
+from netspec.spec.text.hints import nearest
 from netspec.spec.text.scalars import resolve_scalar
 
 MAX_CHARACTERS = 16 * 2**20
@@ -172,7 +173,7 @@ class _Builder:
         value = self._value(event, at)
         if value is BROKEN:
             value = str(event.value)
-        elif self._is_preset() and not isinstance(value, str) and value is not None:
+        elif not isinstance(value, str) and value is not None and self._is_preset():
             value = str(event.value)  # a value of the choosing parameter, such as `18`
         elif not isinstance(value, str):
             hint = "a name begins with a letter"
@@ -199,8 +200,8 @@ class _Builder:
             self._problems.add(frame.key_at, f"{quote(value)} is already defined in line {first.line + 1}", hint)
 
     def _is_preset(self) -> bool:
-        """Whether the keys being read are the values of a parameter under `presets:`."""
-        return len(self._stack) == 3 and self._stack[0].key == "presets"
+        """Whether the keys being read are the values of a parameter under `presets:`, or a key that is like it."""
+        return len(self._stack) == 3 and nearest(self._stack[0].key or "", ("presets",)) == "presets"
 
     def _open(self, event: yaml.CollectionStartEvent, entries: dict[str, Entry] | None) -> None:
         at = self._position(event)
