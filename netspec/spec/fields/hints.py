@@ -52,7 +52,7 @@ def _value_hint(node: DocumentNode, members: Sequence[Member], names: Collection
     if isinstance(node.value, str):
         if (code := expression_beside_text(node.expression)) and not any(member.choices for member in members):
             return f"what stands beside it makes it a text: write `${{{code}}}` alone"
-        if node.at.path.endswith("]") and re.fullmatch(r"-?\d+( +-?\d+)+", node.value):
+        if node.at.path.endswith("]") and re.fullmatch(r"-?\d+( +-?\d+){1,15}", node.value):
             return f"a comma stands between two items: `{', '.join(node.value.split())}`"
         return _text_hint(node.value, members, names)
     if isinstance(node.value, int | float) and not isinstance(node.value, bool):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn
 
 import yaml
@@ -102,6 +103,11 @@ class _Frame:
         if self.expects_key():
             return self.trail
         return (self.trail, len(self.items) if self.key is None else self.key)
+
+
+@lru_cache(maxsize=1)  # asked again for each of its keys
+def _means_presets(key: str) -> bool:
+    return nearest(key, ("presets",)) == "presets"
 
 
 class _Builder:
@@ -201,7 +207,7 @@ class _Builder:
 
     def _is_preset(self) -> bool:
         """Whether the keys being read are the values of a parameter under `presets:`, or a key that is like it."""
-        return len(self._stack) == 3 and nearest(self._stack[0].key or "", ("presets",)) == "presets"
+        return len(self._stack) == 3 and _means_presets(self._stack[0].key or "")
 
     def _open(self, event: yaml.CollectionStartEvent, entries: dict[str, Entry] | None) -> None:
         at = self._position(event)
