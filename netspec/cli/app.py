@@ -113,10 +113,7 @@ def _report_interrupt() -> int:
 def _report(error: Exception) -> int:
     """Print an error and return its exit code."""
     if isinstance(error, click.ClickException):
-        try:
-            error.show()
-        except OSError:
-            discard_output(sys.stderr)
+        _report_click(error)
         return error.exit_code
     if isinstance(error, NetspecError):
         print_error(error.message, error.hint)
@@ -124,6 +121,17 @@ def _report(error: Exception) -> int:
     if isinstance(error, ModuleNotFoundError) and not (error.name or PROGRAM).startswith(PROGRAM):
         return _report_missing(error)
     return _report_resource(error) if isinstance(error, OSError | MemoryError) else _report_defect(error)
+
+
+def _report_click(error: click.ClickException) -> None:
+    """Print a mistake in the command line as any other error, with how the command is used as the hint."""
+    message = error.format_message().removesuffix(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = ""
+    if context is not None:
+        usage = " ".join(context.get_usage().removeprefix("Usage:").split())
+        hint = f"{usage}; `{context.command_path} --help` tells more"
+    print_error(message[:1].lower() + message[1:], hint)
 
 
 def _report_missing(error: ModuleNotFoundError) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from netspec.graph import Graph
 from netspec.spec.elaborate import elaborate_checked
-from netspec.spec.extends.documents import check_new_parameters, merge_documents
+from netspec.spec.extends.documents import check_new_names, merge_documents
 from netspec.spec.extends.parts import inherit_parts
 from netspec.spec.meant import spec_as_meant
 from netspec.spec.model import Checked, ModelSpec
@@ -59,5 +59,5 @@ def _read(
     most_derived_first = inherit_parts(read_chain(Path(path), problems, spec_as_meant, at), problems)
     document = reduce(lambda base, derived: merge_documents(base, derived, problems), reversed(most_derived_first))
     if most_derived_first[1:]:
-        check_new_parameters(most_derived_first, document, problems)
+        check_new_names(most_derived_first, document, problems)
     return validate_document(apply_overrides(document, overrides, problems), problems)

@@ -295,6 +295,11 @@ def test_help_lists_every_command_and_version_is_one_line(netspec: Run) -> None:
     assert netspec("--version") == (0, f"netspec {version('netspec')}\n", "")
 
 
+def test_a_mistake_in_the_command_line_is_told_as_any_other(netspec: Run) -> None:
+    hint = "hint: netspec check [OPTIONS] SPEC...; `netspec check --help` tells more\n"
+    assert netspec("check") == (2, "", f"error: missing argument 'SPEC...'\n{hint}")
+
+
 def test_an_unknown_command_is_an_error_with_a_suggestion(netspec: Run) -> None:
     code, out, err = netspec("chek")
     assert (code, out) == (2, "")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from netspec.spec.extends.blocks import merge_blocks
@@ -10,7 +11,7 @@ from netspec.spec.extends.layers import Removals, merge_layers
 from netspec.spec.parameters.declarations import merge_parameters
 from netspec.spec.parameters.presets import merge_presets
 from netspec.spec.parameters.values import names_seen
-from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, quote
+from netspec.spec.text.document import DocumentNode, Entry, MappingNode, Problems, quote, scalars_in, text_of
 from netspec.spec.text.hints import suggest
 from netspec.spec.text.merge import Merge, both_mappings, merge_defaults, merge_training, removes
 
@@ -75,27 +76,44 @@ def _first_input(entries: dict[str, Entry]) -> str:
     return next(iter(inputs.entries), "input") if isinstance(inputs, MappingNode) else "input"
 
 
-def check_new_parameters(files: Sequence[MappingNode], document: MappingNode, problems: Problems) -> None:
-    """Report parameters of a file that no file it extends has, and nothing uses: they are probably misspelt.
+def check_new_names(files: Sequence[MappingNode], document: MappingNode, problems: Problems) -> None:
+    """Report parameters and blocks of a file that no file it extends has, and nothing uses: probably misspelt ones.
 
     Args:
         files: documents of the file and of those that it extends.
         document: the merged document.
         problems: collects the problems.
     """
-    stated, *inherited = (_parameters(file) for file in files)
-    known = list(dict.fromkeys(name for parameters in inherited for name in parameters))
-    new = stated.keys() - set(known)
-    if not new:
-        return
-    presets = document.entries.get("presets")
-    used = {name for entry in document.entries.values() for name in names_seen(entry.value)}
-    used |= set(presets.value.entries) if presets is not None and isinstance(presets.value, MappingNode) else set()
-    for name in new - used:
-        message = f"no file that this one extends has a parameter {quote(name)}, and nothing uses it"
-        problems.add(stated[name].at, message, suggest(name, known, "there are"))
+    if new := _new("parameters", files):
+        presets = document.entries.get("presets")
+        used = {name for entry in document.entries.values() for name in names_seen(entry.value)}
+        used |= set(presets.value.entries) if presets is not None and isinstance(presets.value, MappingNode) else set()
+        _report_unused("parameter", new, used, _inherited("parameters", files), problems)
+    if new := _new("blocks", files):
+        texts = (text_of(scalar) for entry in document.entries.values() for scalar in scalars_in(entry.value))
+        words = {word for text in texts for word in re.findall(r"\w+", text)}  # of expressions too, that choose a block
+        _report_unused("block", new, words, _inherited("blocks", files), problems)
 
 
-def _parameters(file: MappingNode) -> Mapping[str, Entry]:
-    node = file.get("parameters")
+def _report_unused(
+    noun: str, new: Mapping[str, Entry], used: Collection[str], known: Collection[str], problems: Problems
+) -> None:
+    for name, entry in new.items():
+        if name not in used:
+            message = f"no file that this one extends has a {noun} {quote(name)}, and nothing uses it"
+            problems.add(entry.at, message, suggest(name, known, "there are"))
+
+
+def _new(key: str, files: Sequence[MappingNode]) -> dict[str, Entry]:
+    """The entries of a file under a key that no file it extends has."""
+    inherited = _inherited(key, files)
+    return {name: entry for name, entry in _entries(files[0], key).items() if name not in inherited}
+
+
+def _inherited(key: str, files: Sequence[MappingNode]) -> dict[str, Entry]:
+    return {name: entry for file in reversed(files[1:]) for name, entry in _entries(file, key).items()}
+
+
+def _entries(file: MappingNode, key: str) -> Mapping[str, Entry]:
+    node = file.get(key)
     return node.entries if isinstance(node, MappingNode) else {}

@@ -32,6 +32,18 @@ _INITIALIZERS: Final = {
 
 def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[str]) -> str:
     """A hint at how to write an acceptable value; empty if there is none. `names` are those that expressions see."""
+    return _value_hint(node, members, names) or _part_hint(node, members)
+
+
+def _part_hint(node: DocumentNode, members: Sequence[Member]) -> str:
+    """A hint at the mapping that is expected, if a scalar may be meant for the only part that it has to have."""
+    if not isinstance(node, ScalarNode) or len(members) != 1 or members[0].model is None:
+        return ""
+    required = [name for name, field in members[0].model.model_fields.items() if field.is_required()]
+    return f"write `{{{required[0]}: {scalar_text(node.value)}}}`" if len(required) == 1 else ""
+
+
+def _value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[str]) -> str:
     if isinstance(node, SequenceNode):
         takes_scalar = any(member.choices or member.base in _SCALARS for member in members)
         return _list_hint(node, {member.base for member in members}, takes_scalar)
@@ -40,7 +52,7 @@ def value_hint(node: DocumentNode, members: Sequence[Member], names: Collection[
     if isinstance(node.value, str):
         if (code := expression_beside_text(node.expression)) and not any(member.choices for member in members):
             return f"what stands beside it makes it a text: write `${{{code}}}` alone"
-        if node.at.path.endswith("]") and re.fullmatch(r"-?\d+( +-?\d+)+", node.value):
+        if node.at.path.endswith("]") and re.fullmatch(r"-?\d+( +-?\d+){1,15}", node.value):
             return f"a comma stands between two items: `{', '.join(node.value.split())}`"
         return _text_hint(node.value, members, names)
     if isinstance(node.value, int | float) and not isinstance(node.value, bool):

@@ -80,7 +80,7 @@ class Report:
                 near = nearest(str(last), self._known(error["loc"]))
                 if near:
                     misspelt.add((*parents, near))
-                elif last != "activation":  # which has a hint of its own
+                elif last != "activation" and not self._owners(error["loc"]):  # which have hints of their own
                     unknown[parents].append(str(last))
         for parents, names in missing.items():
             absent = [name for name in names if (*parents, name) not in misspelt]
@@ -134,8 +134,13 @@ class Report:
         """The keys that may stand in place of an unknown one: in a union, those of the member with the same `name`."""
         node = self._locate(loc[:-1]).node
         name = plain(node.entries["name"].value) if isinstance(node, MappingNode) and "name" in node.entries else None
-        members = members_at(self._model, loc)
+        members = members_at(self._model, loc[:-1])
         return field_names([m for m in members if name in discriminator_values([m], "name")] or members)
+
+    def _owners(self, loc: Sequence[int | str]) -> list[str]:
+        """The members of a union that have the last key of a location, by their `name`."""
+        members = members_at(self._model, loc[:-1])
+        return [name for m in members if loc[-1] in field_names([m]) for name in discriminator_values([m], "name")]
 
     def _key_hint(self, loc: Sequence[int | str], key: str, owner: str) -> str:
         """A hint at what the writer of an unknown key probably meant."""
@@ -147,6 +152,8 @@ class Report:
             return "`{same: …}` is a rule of its own, without sides"
         if near := did_you_mean(key, known) or (did_you_mean(key, beside) if len(key) > 2 else ""):
             return near
+        if owners := self._owners(loc):
+            return f"it is an attribute of {' and '.join(owners)}"
         if perhaps := self._perhaps.get(tuple(loc)):
             return f"{owner} needs {quote(perhaps)}: perhaps that is meant"
         if part := self._part_with(key, loc[:-1]):

@@ -53,14 +53,17 @@ def read_parameters(
     problem is recorded and the value is `UNKNOWN`.
     """
     declarations = read_declarations(node, problems)
+    before = len(problems)
     by_value = read_presets(presets, declarations, problems)
+    all_presets_known = len(problems) == before  # else a wrong one may be what is to give a value
     values: dict[str, Value | Unknown] = {}
     preset: dict[str, Entry] = {}
     for name, declaration in declarations.items():
         stated = declaration.given or (preset[name].value if name in preset else declaration.default)
         if stated is None:
-            hint = f"give it one: `--set {name}=…`, or a `default`"
-            problems.add(declaration.at, f"the parameter {quote(name)} has no value", hint)
+            if all_presets_known:
+                hint = f"give it one: `--set {name}=…`, or a `default`"
+                problems.add(declaration.at, f"the parameter {quote(name)} has no value", hint)
             values[name] = UNKNOWN
             preset |= by_value.choose(name, ScalarNode(BROKEN, declaration.at), problems)
             continue

@@ -218,8 +218,8 @@ class Problems:
         self._reported: set[Rank] = set()
         self._uses: list[tuple[str, Position]] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._ranked)
+    def __len__(self) -> int:
+        return len(self._ranked)
 
     def is_known(self, at: Position) -> bool:
         """Whether a problem was recorded at exactly this position, so that none has to be recorded again."""

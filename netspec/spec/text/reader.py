@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NoReturn
 
 import yaml
@@ -27,6 +28,7 @@ from netspec.spec.text.document import (
     describe_value,
     quote,
 )
+from netspec.spec.text.hints import nearest
 from netspec.spec.text.scalars import resolve_scalar
 
 MAX_CHARACTERS = 16 * 2**20
@@ -103,6 +105,11 @@ class _Frame:
         return (self.trail, len(self.items) if self.key is None else self.key)
 
 
+@lru_cache(maxsize=1)  # asked again for each of its keys
+def _means_presets(key: str) -> bool:
+    return nearest(key, ("presets",)) == "presets"
+
+
 class _Builder:
     """Builds a tree from parser events, taken one by one. `root` is the finished tree."""
 
@@ -172,7 +179,7 @@ class _Builder:
         value = self._value(event, at)
         if value is BROKEN:
             value = str(event.value)
-        elif self._is_preset() and not isinstance(value, str) and value is not None:
+        elif not isinstance(value, str) and value is not None and self._is_preset():
             value = str(event.value)  # a value of the choosing parameter, such as `18`
         elif not isinstance(value, str):
             hint = "a name begins with a letter"
@@ -199,8 +206,8 @@ class _Builder:
             self._problems.add(frame.key_at, f"{quote(value)} is already defined in line {first.line + 1}", hint)
 
     def _is_preset(self) -> bool:
-        """Whether the keys being read are the values of a parameter under `presets:`."""
-        return len(self._stack) == 3 and self._stack[0].key == "presets"
+        """Whether the keys being read are the values of a parameter under `presets:`, or a key that is like it."""
+        return len(self._stack) == 3 and _means_presets(self._stack[0].key or "")
 
     def _open(self, event: yaml.CollectionStartEvent, entries: dict[str, Entry] | None) -> None:
         at = self._position(event)
