@@ -160,9 +160,10 @@ def open_image(file: Path | BinaryIO, gray: bool) -> Pixels:
         if isinstance(error, OSError) and error.errno is not None:  # by the system; Pillow's have no number
             raise DamagedImageError(f"cannot be read: {error.strerror}") from error
         raise DamagedImageError(f"a damaged image: {error}") from error
-    if upright.mode in {"I", "F"}:
+    deep = upright.mode.startswith("I;16") or (upright.mode == "I" and opened.format == "PPM")  # up to 65535
+    if upright.mode in {"I", "F"} and not deep:
         raise DamagedImageError("expected 8 or 16 bits a channel, received 32, whose range is not known")
-    if upright.mode.startswith("I;16"):  # Pillow's conversion would clip 16-bit values at 255
+    if deep:  # Pillow's conversion would clip 16-bit values at 255
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     if upright.has_transparency_data:  # a conversion to RGB would show the hidden colors of transparent pixels
         colors = upright.convert("RGBA")

@@ -88,9 +88,10 @@ def test_gray_becomes_three_equal_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(array, np.stack([gray] * 3))
 
 
-def test_16_bits_keep_their_upper_8(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["png", "tif", "pgm"])
+def test_16_bits_keep_their_upper_8(tmp_path: Path, kind: str) -> None:
     deep = (np.arange(48, dtype=np.uint16) * 1300).reshape(6, 8)
-    array = load_image(save(tmp_path / "a.png", deep), (1, 6, 8), GRAY)
+    array = load_image(save(tmp_path / f"a.{kind}", deep), (1, 6, 8), GRAY)
     np.testing.assert_array_equal(array[0], deep >> 8)
 
 

@@ -5,10 +5,11 @@ A mask is an image in which each pixel is a class number.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import PurePath
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from netspec.training.data.findings import Findings
 from netspec.training.data.fingerprint import fingerprint
 from netspec.training.data.folders import why_no_image
 from netspec.training.data.places import Entry, Place
+
+if TYPE_CHECKING:
+    from PIL.ImageFile import ImageFile
 
 IMAGES: Final = "images"
 MASKS: Final = "masks"
@@ -131,6 +135,7 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
             if opened.mode not in INTEGER_MODES:
                 expected = "expected a mask of class numbers, gray or by a palette"
                 raise DamagedImageError(f"{expected}, received one in colors ({opened.mode})")
+            white = _number_of_white(opened)
             opened.load()
             numbers = np.asarray(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError as error:
@@ -139,10 +144,26 @@ def decode_mask(data: bytes) -> NDArray[np.uint8]:
         raise DamagedImageError(BOMB) from error
     except DAMAGED as error:
         raise DamagedImageError(f"a damaged image: {error}") from error
+    if white:  # rounding undoes Pillow's: there are no more numbers than values that it decodes them to
+        numbers = np.rint(numbers * (white / (255 if numbers.dtype == np.uint8 else 65535))).astype(np.int64)
     if numbers.dtype != np.bool_ and (numbers.min() < 0 or numbers.max() > UNKNOWN):
         invalid = numbers.max() if numbers.max() > UNKNOWN else numbers.min()
         raise DamagedImageError(f"expected class numbers from 0 to {UNKNOWN - 1}, received {invalid}")
     return numbers.astype(np.uint8)
+
+
+def _number_of_white(opened: ImageFile) -> int:
+    """The number that a file has for white, which Pillow decodes to 255 or 65535 and others in proportion; 0 if none.
+
+    These are PGM files of any maximum, and gray PNG and TIFF files of 2 or 4 bits a pixel.
+    """
+    arguments = opened.tile[0].args if opened.tile else None
+    match arguments if isinstance(arguments, tuple) else (arguments,):
+        case (str(), int() as greatest) if opened.format == "PPM":
+            return greatest
+        case (str() as layout, *_) if bits := re.match(r"L;([24])", layout):
+            return (1 << int(bits[1])) - 1
+    return 0
 
 
 def read_mask(dataset: Dataset, index: int, size: tuple[int, ...], classes: int | None) -> Pixels:

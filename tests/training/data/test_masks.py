@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +216,26 @@ def test_masks_are_decoded_to_the_number_not_the_color(tmp_path: Path) -> None:
     whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 9, (64, 64), dtype=np.uint8)), "PNG", path)
     with pytest.raises(DamagedImageError, match="a damaged image"):
         decode_mask(whole[: len(whole) // 2])
+
+
+@pytest.mark.parametrize("greatest", [1, 3, 200, 255, 300, 1000, 65535])
+@pytest.mark.parametrize("plain", [True, False])
+def test_masks_of_a_pgm_have_the_numbers_that_it_stores(greatest: int, plain: bool) -> None:
+    numbers = np.arange(min(greatest, 254) + 1, dtype=">u2" if greatest > 255 else "u1")
+    written = " ".join(map(str, numbers)).encode() if plain else numbers.tobytes()
+    header = f"P{2 if plain else 5} {len(numbers)} 1 {greatest}\n".encode()
+    np.testing.assert_array_equal(decode_mask(header + written), numbers[None])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_masks_of_few_bits_have_the_numbers_that_the_file_stores(bits: int) -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8 // bits, 1, bits, 0, 0, 0, 0))
+    row = chunk(b"IDAT", zlib.compress(bytes([0, 0b00011011])))
+    numbers = [(0b00011011 >> 8 - bits * (i + 1)) % 2**bits for i in range(8 // bits)]
+    np.testing.assert_array_equal(decode_mask(b"\x89PNG\r\n\x1a\n" + header + row + chunk(b"IEND", b"")), [numbers])
 
 
 def test_masks_of_an_npz(tmp_path: Path) -> None:
