@@ -28,7 +28,8 @@ class Weight(NamedTuple):
         shape: the shape of the array, which has no batch axis.
         initializer: the initializer; an op's default unless the spec sets another.
         fan_in, fan_out: the fans for variance scaling; 0 for a weight that has none.
-        trainable: False for running statistics, and for the values of a `constant`.
+        trainable: False for running statistics, and for a weight that is `fixed`.
+        fixed: whether it always has its initial values: those of a `constant`.
     """
 
     shape: tuple[int, ...]
@@ -36,16 +37,12 @@ class Weight(NamedTuple):
     fan_in: int = 0
     fan_out: int = 0
     trainable: bool = True
+    fixed: bool = False
 
     @property
     def size(self) -> int:
         """Number of elements."""
         return math.prod(self.shape)
-
-    @property
-    def fixed(self) -> bool:
-        """Whether it always has the values of the spec: those of a `constant`."""
-        return not self.trainable and isinstance(self.initializer, Values)
 
 
 class Window(NamedTuple):
@@ -164,7 +161,7 @@ class Op(Attribute):
         """Take second derivatives of a loss in the output, h, to those in the inputs and the weights, at inference.
 
         Σ_i (∂y_i/∂x_j)² h_i, in float64: the diagonal of the Gauss-Newton matrix, without what is off it. An op that
-        does not define it cannot be trained by `diagonal_levenberg_marquardt`.
+        does not define it cannot be trained by `diagonal_levenberg_marquardt`. A value read twice counts as two inputs.
 
         Source: Becker & LeCun 1988; LeCun et al. 1998, appendix C.
         """

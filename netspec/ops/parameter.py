@@ -88,7 +88,7 @@ class ConstantTensor(Op, kind="constant"):
 
     def weights(self) -> dict[str, Weight]:
         values = self.as_initializer
-        return {"values": Weight(values.shape, values, trainable=False)}
+        return {"values": Weight(values.shape, values, trainable=False, fixed=True)}
 
     def reference(self, weights: Weights) -> Array:
         return weights["values"][None]

@@ -56,6 +56,14 @@ def test_a_file_with_other_values_is_refused(tmp_path: Path) -> None:
         load_weights(file, other)
 
 
+def test_statistics_that_begin_with_values_are_not_constant(tmp_path: Path) -> None:
+    start = {"running_mean": {"values": [0.5, 1]}}
+    graph = Chain("norm", x=(2,)).add("norm", "batch_norm", initialize=start).graph()
+    trained = {name: array + 1 for name, array in initialize(graph).items()}
+    file = save_weights(tmp_path / "weights.safetensors", graph, trained)
+    np.testing.assert_array_equal(load_weights(file, graph)["norm.running_mean"], [1.5, 2])
+
+
 def test_it_is_verified_with_its_own_values() -> None:
     assert verify(distances(), [find_backend(name) for name in ("torch", "keras", "onnx")], "gradient").passed
 

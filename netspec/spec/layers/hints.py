@@ -62,6 +62,7 @@ _OTHER_NAMES: Final = {
     "dot": "matmul",
     "transpose": "permute",
     "drop_path": "stochastic_depth",
+    "buffer": "constant",
     "self_attention": "multi_head_attention",
     "mha": "multi_head_attention",
     "attention": "scaled_dot_product_attention",
