@@ -39,6 +39,7 @@ def with_curvature(
     normalization: Normalization | None,
     steps: Iterable[StepBatch],
     total: Total = lambda values: values,
+    done: Callable[[int], None] = lambda _: None,
 ) -> TrainingState:
     """The state with the curvature at its trained weights in the optimizer's slot; unchanged for other optimizers.
 
@@ -49,12 +50,13 @@ def with_curvature(
         normalization: the normalization of images; None for features.
         steps: the next steps, with this process's batches; the first samples of all processes are taken.
         total: sums an array over the processes that share the samples.
+        done: called after some samples, with their number; it may raise to stop.
     """
     if not isinstance(recipe.optimizer, DiagonalLevenbergMarquardt):
         return state
     heads = [1.0, *(recipe.label_loss.auxiliary[head.name] for head in graph.heads)]
     batches = first_samples(steps, recipe.optimizer.samples)
-    means = curvatures(graph, state.trained, batches, normalization, heads, total)
+    means = curvatures(graph, state.trained, batches, normalization, heads, total, done)
     slot = {name: array.astype(state.weights[name].dtype) for name, array in means.items()}
     return replace(state, slots={**state.slots, CURVATURE: slot})
 
@@ -79,6 +81,7 @@ def curvatures(
     normalization: Normalization | None,
     heads: Sequence[float],
     total: Total = lambda values: values,
+    done: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Array]:
     """The mean over samples of the curvature of the loss in each trained weight, float64, by canonical name.
 
@@ -89,6 +92,7 @@ def curvatures(
         normalization: the normalization of images; None for features.
         heads: the weight of each output's loss, in the order of the outputs.
         total: sums an array over the processes that share the samples.
+        done: called after some samples, with their number.
     """
     trained = {name: weight for name, weight in graph.weights.items() if weight.trainable}
     sums = {name: np.zeros(weight.shape) for name, weight in trained.items()}
@@ -100,6 +104,7 @@ def curvatures(
             inputs = network_inputs(part.inputs, part.shifts, normalization).astype(np.float64)
             _add_block(sums, graph, weights, inputs, part, heads)
             samples += len(part.labels)
+            done(len(part.labels))
     count = float(total(np.array([float(samples)]))[0])
     return {name: total(array.reshape(-1)).reshape(array.shape) / count for name, array in sums.items()}
 

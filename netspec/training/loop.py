@@ -45,7 +45,8 @@ class Loop:
         keeps_best: whether the error says how good the network is, so that the checkpoint of the lowest one is kept.
         checkpoint_every: optimizer steps between checkpoints, in addition to one after each epoch.
         stop: receives SIGINT, SIGTERM and SIGHUP.
-        prepare: called before the first step of each epoch, with its number from 0, to set what lasts for the epoch.
+        prepare: sets what lasts for an epoch, before its first step, of this number from 0. It calls its other argument
+            as it goes on, with a number of samples.
         threads, workers: the number of threads, or of processes, that read batches.
     """
 
@@ -62,7 +63,7 @@ class Loop:
     exact: bool
     checkpoint_every: int
     stop: StopSignals
-    prepare: Callable[[int], None] = lambda _: None
+    prepare: Callable[[int, Callable[[int], None]], None] = lambda _step, _done: None
     threads: int = 2
     workers: int = 0
     keeps_best: bool = True
@@ -87,7 +88,8 @@ class Loop:
         with closing(stream):
             for step_batch in stream:
                 if position.step % self.batches.steps_per_epoch == 0:
-                    self.prepare(position.step)
+                    self.prepare(position.step, self._stopping(position))
+                    self._reset_speed()
                 position = self._step(position, step_batch)
                 if self._is_boundary(position.step):
                     position = self._end_epoch(position)
@@ -176,15 +178,17 @@ class Loop:
         return position
 
     def _score(self, position: Position) -> Scores | None:
-        if self.evaluate is None:
-            return None
+        return self.evaluate(self._stopping(position)) if self.evaluate is not None else None
 
-        def check_stop(samples: int) -> None:
+    def _stopping(self, position: Position) -> Callable[[int], None]:
+        """What is called during work between two steps: it stops the run at this position, if that is asked for."""
+
+        def check(samples: int) -> None:
             del samples
             if self.trainer.processes == 1:  # several processes can only stop together, between two steps
                 self._stop_if_asked(position)
 
-        return self.evaluate(check_stop)
+        return check
 
     def _save(self, position: Position, *, best: bool = False) -> None:
         state = self.trainer.export_to_leader()  # a collective call: the state may be sharded over the processes

@@ -187,20 +187,24 @@ class Session:
             exact=options.exact and material.opponent is None,
             checkpoint_every=options.checkpoint_every,
             stop=stop,
-            prepare=lambda step: self._estimate_curvature(step, batches, observers),
+            prepare=lambda step, done: self._estimate_curvature(step, batches, observers, done),
             threads=available_threads(),
             workers=options.workers,
             keeps_best=material.opponent is None,
         )
 
-    def _estimate_curvature(self, step: int, batches: Batches, observers: Observers) -> None:
+    def _estimate_curvature(
+        self, step: int, batches: Batches, observers: Observers, done: Callable[[int], None]
+    ) -> None:
         """Before the epoch that begins with this step, set the curvature, if it is the optimizer's to read."""
         material, trainer = self.material, self.trainer
         if CURVATURE not in material.recipe.optimizer.slots:
             return
         steps = (batches.step(step + ahead) for ahead in range(batches.steps_per_epoch))
         before = trainer.export_state()
-        state = with_curvature(before, material.graph, material.recipe, material.normalization, steps, trainer.total)
+        state = with_curvature(
+            before, material.graph, material.recipe, material.normalization, steps, trainer.total, done
+        )
         trainer.import_state(state)
         if not step:
             least, most = rates(material.recipe, state, material.recipe.optimizer.learning_rate)

@@ -1,7 +1,9 @@
 """The estimate of second derivatives: against the loss itself, in parts, and in runs."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,6 +185,25 @@ def test_a_run_that_is_continued_ends_with_the_same_bits(run: Run, stop: int) ->
     assert {key for key in expected if key.startswith("curvature/")}
     assert {key: array.tobytes() for key, array in expected.items()} == {k: a.tobytes() for k, a in found.items()}
     assert recorder.epochs[-1].training_loss < 0.5 * np.log(5)
+
+
+def test_a_run_can_be_stopped_while_it_is_estimated(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, estimate = run(name="whole"), curvature._add_block
+    calls = 0
+
+    def interrupted(*given: Any) -> None:
+        nonlocal calls
+        calls += 1
+        estimate(*given)
+        if calls == 9:  # of seven batches in an epoch
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(curvature, "_add_block", interrupted)
+    stopped = run(name="parts")
+    assert (stopped.position.step, stopped.stopped, calls) == (20, signal.SIGINT, 9)
+    monkeypatch.setattr(curvature, "_add_block", estimate)
+    expected, found = arrays(whole), arrays(run(name="parts", resume=True))
+    assert {key: array.tobytes() for key, array in expected.items()} == {k: a.tobytes() for k, a in found.items()}
 
 
 def test_keras_trains_at_the_same_rates(run: Run) -> None:
