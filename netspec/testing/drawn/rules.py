@@ -48,6 +48,13 @@ def _batch_norm(draw: Draw, x: TensorType) -> Attributes:
 
 
 def _layer_norm(draw: Draw, x: TensorType) -> Attributes:
+    axes = _axes(draw, x)
+    several = [axis for axis, size in enumerate(x.features, 1) if size > 1]
+    more = [] if set(axes) & set(several) else [draw(st.sampled_from(several))]
+    return {**_normalization(draw), "axes": axes + more}
+
+
+def _rms_norm(draw: Draw, x: TensorType) -> Attributes:
     return {**_normalization(draw), "axes": _axes(draw, x)}
 
 
@@ -188,7 +195,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.Dense: Rule(frozenset({2, 3}), _dense, 3),
     ops.BatchNorm: Rule(ANY, _batch_norm),
     ops.LayerNorm: Rule(ANY, _layer_norm),
-    ops.RmsNorm: Rule(ANY, _layer_norm),
+    ops.RmsNorm: Rule(ANY, _rms_norm),
     ops.GroupNorm: Rule(ANY - {2}, _group_norm),
     ops.InstanceNorm: Rule(ANY - {2}, lambda draw, x: _normalization(draw)),
     ops.LayerScale: Rule(ANY, _layer_scale),
@@ -259,7 +266,7 @@ def needs_positive(kind: str, attributes: Attributes) -> bool:
 def allows(kind: str, x: TensorType) -> bool:
     """Whether an op accepts an input, given that its rank fits. For example, a norm of a single number is refused."""
     match kind:
-        case "group_norm":
+        case "layer_norm" | "group_norm":
             return x.size > 1
         case "instance_norm":
             return x.size > x.features[0]

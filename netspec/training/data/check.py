@@ -80,8 +80,7 @@ def check_data(url: str, *, workers: int | None = None, progress: Progress = sil
         if part is not None
     ]
     if not findings.problems:  # otherwise the problems explain why a part is empty
-        empty = [part.origin for _, part in parts if part is not None and not len(part)]
-        findings.problems.extend(f"{origin}: holds no samples" for origin in empty)
+        findings.problems.extend(splits.without_samples)
     if all(part is None or len(part) for _, part in parts):
         findings.problems.extend(_misfit(splits))
     notes = (*findings.notes, *splits.notes, *absent_classes(splits.training))

@@ -116,3 +116,14 @@ class Splits:
     training: Dataset
     validation: Dataset | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def without_samples(self) -> tuple[str, ...]:
+        """A sentence for each part that holds no samples. It says which, if one file holds both."""
+        if self.validation is None or self.validation.origin != self.training.origin:
+            parts = ("holds", self.training), ("holds", self.validation)
+        else:
+            parts = ("its training part holds", self.training), ("its validation part holds", self.validation)
+        return tuple(
+            f"{part.origin}: {holds} no samples" for holds, part in parts if part is not None and not len(part)
+        )

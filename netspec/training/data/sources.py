@@ -224,6 +224,5 @@ def _open_files(origin: Place, places: Sequence[Place], findings: Findings) -> S
 
 
 def _check_filled(splits: Splits) -> None:
-    for part in (splits.training, splits.validation):
-        if part is not None and not len(part):
-            raise NetspecError(f"{part.origin}: holds no samples", EXPECTED)
+    if splits.without_samples:
+        raise NetspecError(splits.without_samples[0], EXPECTED)

@@ -231,7 +231,11 @@ LABELS = np.arange(4)
         ({"x": np.zeros((4, 0, 8), np.uint8), "y": LABELS}, "the samples are empty, (4, 0, 8)"),
         ({"x": np.zeros(4), "y": LABELS}, "expected features of shape (N, …), received (4,)"),
         ({"x": np.array([None, 1], object), "y": LABELS}, "an array of dtype object is a pickle"),
-        ({"x": IMAGES[:0], "y": LABELS[:0]}, "holds no samples"),
+        ({"x": IMAGES[:0], "y": LABELS[:0]}, "set.npz: holds no samples"),
+        (
+            {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES[:0], "y_test": LABELS[:0]},
+            "set.npz: its validation part holds no samples",
+        ),
     ],
 )
 def test_arrays_that_do_not_form_a_set_are_errors(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
