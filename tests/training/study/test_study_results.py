@@ -137,7 +137,7 @@ def test_without_a_target_the_table_has_no_durations(study: Study, left: Path) -
 def test_words_are_folded_where_a_terminal_is_narrow(study: Study, left: Path) -> None:
     results = measure(study, left)
     whole = table_lines(study, results)
-    narrow = table_lines(study, results, max(map(len, whole)) - 3)
+    narrow = table_lines(study, results, max(map(len, whole)) - 2)
     assert [line.split()[-1] for line in narrow[-2:]] == ["much", "slower"]
 
 
