@@ -201,7 +201,7 @@ _RULES: dict[type[Op], Rule] = {
     ops.LayerScale: Rule(ANY, _layer_scale),
     ops.MatMul: Rule(ANY - {2}, _matmul, 2),
     ops.ScaledDotProductAttention: Rule(ANY - {2}, of(causal=[False, True])),
-    ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 2),
+    ops.MultiHeadAttention: Rule(frozenset({3}), _multi_head_attention, 4),
     ops.RelativePositionBias: Rule(
         frozenset({3, 4}), _relative_position_bias, 8
     ),  # few values have an odd number of rows

@@ -137,7 +137,8 @@ class _Drawing:
         """Append a layer that fits its inputs: the layer before it, or any other value."""
         draw = self._draw
         values = list(self._values.values())
-        first = values[-1] if draw(st.integers(0, 3)) else draw(st.sampled_from(values))
+        # Shrunk, it is the layer before: what reads an earlier value cannot be shrunk together with the layers between.
+        first = draw(st.sampled_from(values)) if draw(st.integers(0, 3)) == 3 else values[-1]
         kinds = _KINDS[first.type.rank]
         kind = draw(st.sampled_from([k for k in kinds if allows(k, first.type)]))
         attributes = self._widened(RULES[kind].attributes(draw, first.type))
