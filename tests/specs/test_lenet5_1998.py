@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import netspec
 from netspec.reference import evaluate
+from netspec.training.schedule import Schedule
 from netspec.weights import initialize
 from tests.training.conftest import Recorder
 
@@ -45,8 +47,16 @@ def test_an_output_is_minus_the_squared_distance_to_the_code_of_a_digit() -> Non
     np.testing.assert_allclose(found["output"], expected, rtol=1e-12)
 
 
+def test_its_rates_are_those_of_the_paper() -> None:
+    training = netspec.load(SPEC).spec.training
+    assert training is not None
+    schedule = Schedule(training, 100)
+    rates = [schedule.rate(100 * epoch) for epoch in range(20)]
+    assert rates == pytest.approx([5e-4] * 2 + [2e-4] * 3 + [1e-4] * 3 + [5e-5] * 4 + [1e-5] * 8)  # section III.B
+
+
 def test_its_recipe_learns_from_single_samples(tmp_path: Path) -> None:
-    network = netspec.load(SPEC, {"training.epochs": None, "training.steps": 600})
+    network = netspec.load(SPEC, {"rate": 0.0001, "training.epochs": None, "training.steps": 600})
     assert network.spec.training is not None
     assert network.spec.training.batch_size == 1
     recorder = Recorder()
