@@ -27,7 +27,7 @@ class ColorJitter(Attribute):
     Each number s is the strength of its change: the factor is drawn uniformly from 1 - s to 1 + s; 0, the default,
     leaves it out. A factor extrapolates from an image without light, contrast or color (0) through the crop (1).
 
-    Source: Howard 2013, section 2.2, with strengths of 0.5.
+    Source: Howard 2013, Some Improvements on Deep Convolutional Neural Network Based Image Classification.
     """
 
     brightness: Share = 0.0
