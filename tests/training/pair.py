@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from netspec.lowering import find_backend
 from netspec.spec import read_spec
@@ -80,13 +81,12 @@ def generator(tmp_path: Path) -> Path:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder of 82 gray images without class folders."""
-    image = pytest.importorskip("PIL.Image")
     folder = tmp_path / "pictures"
     folder.mkdir()
     random = np.random.default_rng(0)
     for number in range(82):
         pixels = random.integers(0, 256, (8, 8), np.uint8)
-        image.fromarray(pixels).save(folder / f"{number:03}.png")
+        Image.fromarray(pixels).save(folder / f"{number:03}.png")
     return folder
 
 

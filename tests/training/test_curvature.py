@@ -210,10 +210,10 @@ def test_keras_trains_at_the_same_rates(run: Run) -> None:
     recorders = {name: Recorder() for name in ("torch", "keras")}
     states = {n: arrays(run(n, name=n, exact=True, observer=recorder)) for n, recorder in recorders.items()}
     losses = [[e.loss for e in recorder.steps] for recorder in recorders.values()]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     for name, array in states["torch"].items():
         if name.startswith("curvature/"):
-            np.testing.assert_allclose(states["keras"][name], array, rtol=0, atol=1e-3 * array.max())
+            np.testing.assert_allclose(states["keras"][name], array, rtol=0, atol=1e-5 * array.max())
     for recorder in recorders.values():
         assert sum("by the curvature, weights begin with rates of" in note for note in recorder.notes) == 1
 
