@@ -212,6 +212,8 @@ def resize(image: Pixels, height: int, width: int, *, nearest: bool = False) -> 
     """
     from PIL import Image  # noqa: PLC0415 # likewise
 
+    if image.strides[2] < 0:  # channels that are backwards in memory stay so; Pillow would first copy them
+        return resize(image[..., ::-1], height, width, nearest=nearest)[..., ::-1]
     picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
     resampling = Image.Resampling.NEAREST if nearest else Image.Resampling.BILINEAR
     return np.atleast_3d(np.asarray(picture.resize((width, height), resampling)))

@@ -22,6 +22,8 @@ from netspec.training.data.augment.streams import stream_of_each
 from netspec.training.data.deformation import deform
 from netspec.training.data.statistics import Components
 
+WORD = np.dtype(np.uint64)
+
 
 @dataclass(frozen=True, slots=True)
 class Draws:
@@ -151,6 +153,21 @@ def _draw_shapes(
     return turns if augmentation.quarter_turns else None, deformation.std * displacements if deformation else None
 
 
+@dataclass(frozen=True, slots=True)
+class Crops:
+    """Cuts the crops of a batch: a `Cut`."""
+
+    draws: Draws
+
+    def __call__(self, target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
+        """Write the augmented crop of an image, or of its mask, into `target`."""
+        cut(target, image, position, self.draws, nearest=nearest)
+
+    def mirrors(self, position: int, /) -> bool:
+        """Whether the crop is mirrored."""
+        return bool(self.draws.flips[position])
+
+
 def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool = False) -> None:
     """Write the augmented crop of an image into `target`, except for color noise, which is added in float later.
 
@@ -166,7 +183,7 @@ def cut(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool 
 
 
 def _write_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, nearest: bool) -> None:
-    height, width, channels = target.shape
+    height, width, _ = target.shape
     if padding := draws.augmentation.crop_padding:
         image = np.pad(image, ((padding, padding), (padding, padding), (0, 0)))
     rows, columns = draws.extent(row, (image.shape[0], image.shape[1]), (height, width))
@@ -180,11 +197,27 @@ def _write_crop(target: Pixels, image: Pixels, row: int, draws: Draws, *, neares
         crop = np.rot90(crop, draws.turns[row])
     if draws.displacements is not None:
         crop = deform(crop, draws.displacements[row], nearest=nearest)
-    if crop.strides[1] == channels and crop.strides[2] == 1:
+    _copy(target, crop)
+
+
+def _copy(target: Pixels, crop: Pixels) -> None:
+    """Copy a crop into its place, as fast as its layout allows. NumPy alone is slow where the last axis is short."""
+    height, _, channels = target.shape
+    if crop.strides[1:] == (channels, 1):
         target[...] = crop
-        return
-    for channel in range(channels):  # four times as fast as NumPy's copy of a short last axis with unusual strides
-        target[..., channel] = crop[..., channel]
+    elif crop.strides[1:] == (-channels, -1) and target.flags.c_contiguous:
+        _copy_backwards(target.reshape(height, -1), crop[:, ::-1, ::-1].reshape(height, -1))
+    else:
+        for channel in range(channels):
+            target[..., channel] = crop[..., channel]
+
+
+def _copy_backwards(target: NDArray[np.uint8], source: NDArray[np.uint8]) -> None:
+    """Copy rows of bytes in reverse order, eight bytes at a time as numbers of the other byte order. Shapes: (H, W)."""
+    length = source.shape[1]
+    rest = length % WORD.itemsize
+    target[:, : length - rest].view(WORD)[...] = source[:, rest:].view(WORD.newbyteorder())[:, ::-1]
+    target[:, length - rest :] = source[:, :rest][:, ::-1]
 
 
 def evaluation_views(image: Pixels, height: int, width: int, views: int) -> Pixels:

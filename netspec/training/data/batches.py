@@ -14,7 +14,7 @@ from netspec.graph import Preprocessing
 from netspec.lowering import Batch
 from netspec.recipe import Augmentation, Recipe
 from netspec.training.data.augment import load_operations
-from netspec.training.data.augmentation import cut, draw
+from netspec.training.data.augmentation import Crops, draw
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
 from netspec.training.data.masked_images import open_reader
@@ -128,7 +128,7 @@ class Batches:
         rows = rows if mixes is None else mixes.needed
         indices_read, threads = indices[rows], threads or available_threads()
         draws = draw(recipe.seed, epoch, indices_read, recipe.augmentation, self._components, bgr=self._bgr)
-        samples = self._reader.read(indices_read, threads, partial(cut, draws=draws))
+        samples = self._reader.read(indices_read, threads, Crops(draws))
         step_samples = Batch(
             samples.inputs,
             self._dataset.labels[indices_read[samples.good]] if samples.labels is None else samples.labels,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import OnBadSample
 from netspec.training.data.masked_images import MaskedImageReader, open_reader
 from netspec.training.data.parallel import available_threads, prefetch
-from netspec.training.data.samples import Cut, Reader, ReadOptions, Samples
+from netspec.training.data.samples import Reader, ReadOptions, Samples
 from netspec.training.data.targets import MapRule
 
 TILED = 4  # images with masks that are read and cut into tiles at a time
@@ -95,7 +95,7 @@ def _views(
 
     def read(number: int) -> tuple[EvaluationBatch, tuple[str, ...]]:
         batch_indices = indices[number * batch_size : (number + 1) * batch_size]
-        samples = reader.read(batch_indices, threads, _cut_views(views), (views,))
+        samples = reader.read(batch_indices, threads, _CutViews(views), (views,))
         good = batch_indices[samples.good]
         batch_labels = labels[good] if samples.labels is None else samples.labels
         return EvaluationBatch(samples.inputs, batch_labels, good), samples.bad
@@ -132,11 +132,18 @@ def _tiles(
                 yield EvaluationBatch(tiles.inputs[batch][:, None], tiles.labels[batch], first_here)
 
 
-def _cut_views(views: Views) -> Cut:
-    """Return a function that writes the views of an image into the array of a batch."""
+@dataclass(frozen=True, slots=True)
+class _CutViews:
+    """Cuts the views of images: a `Cut`."""
 
-    def cut(target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
+    views: Views
+
+    def __call__(self, target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
+        """Write the views of an image into `target`."""
         del position, nearest
-        target[...] = evaluation_views(image, target.shape[1], target.shape[2], views)
+        target[...] = evaluation_views(image, target.shape[1], target.shape[2], self.views)
 
-    return cut
+    def mirrors(self, position: int, /) -> bool:
+        """No sample is mirrored as a whole."""
+        del position
+        return False

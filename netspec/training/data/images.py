@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from functools import cache
 from io import BytesIO
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 JPEG = b"\xff\xd8\xff"
-MARKER, APP1, START_OF_SCAN = 0xFF, 0xE1, 0xDA
+FIRST_MARKER, START_OF_SCAN, APP1 = 0xFF00, 0xFFDA, 0xFFE1
+SEGMENT = Struct(">HH")  # a segment's marker and its length, big-endian
 VECTOR = 32  # the bytes of an AVX2 register
 
 
@@ -48,20 +50,27 @@ class Scratch(threading.local):
         return self._memory
 
 
-def decode_image(data: bytes, gray: bool, scratch: Scratch | None = None) -> Pixels:
+def decode_image(data: bytes, gray: bool, scratch: Scratch | None = None, *, backwards: bool = False) -> Pixels:
     """Decode an image to uint8, upright. Shape: (H, W, 1) if gray, else (H, W, 3) in RGB.
 
     A plain JPEG is decoded by libjpeg-turbo without the GIL, into `scratch` if given. All other images are decoded by
     Pillow, which wraps the same library and gives the same pixels for JPEG.
 
+    Args:
+        data: the encoded image.
+        gray: whether to decode to gray.
+        scratch: a decode buffer.
+        backwards: store blue before green before red in memory where that costs nothing. The image is the same, but its
+            mirror image and one of which the channels are reversed can be copied faster.
+
     Raises:
         DamagedImageError: not an image, damaged, absurdly large, or of 32 bits per channel.
     """
-    pixels = _decode_jpeg(data, gray, scratch) if data.startswith(JPEG) and not _has_app1(data) else None
+    pixels = _decode_jpeg(data, gray, scratch, backwards) if data.startswith(JPEG) and not _has_app1(data) else None
     return open_image(BytesIO(data), gray) if pixels is None else pixels
 
 
-def _decode_jpeg(data: bytes, gray: bool, scratch: Scratch | None) -> Pixels | None:
+def _decode_jpeg(data: bytes, gray: bool, scratch: Scratch | None, backwards: bool) -> Pixels | None:
     """Return the pixels of a JPEG, or None if it is left to Pillow: CMYK, damaged, or a decompression bomb."""
     simplejpeg = _simplejpeg()
     try:
@@ -70,9 +79,12 @@ def _decode_jpeg(data: bytes, gray: bool, scratch: Scratch | None) -> Pixels | N
             return None
         as_gray = gray and colors == "Gray"
         buffer = scratch.of(height * width * 3) if scratch else None
-        pixels: Pixels = simplejpeg.decode_jpeg(data, "GRAY" if as_gray else "RGB", buffer=buffer)
+        order = "GRAY" if as_gray else "BGR" if backwards else "RGB"
+        pixels: Pixels = simplejpeg.decode_jpeg(data, order, buffer=buffer)
     except ValueError:
         return None
+    if order == "BGR":
+        pixels = pixels[..., ::-1]
     return pixels if as_gray or not gray else _to_gray(pixels)
 
 
@@ -87,10 +99,13 @@ def _simplejpeg() -> ModuleType:
 def _has_app1(data: bytes) -> bool:
     """Whether a JPEG has an APP1 segment: Exif or XMP, which may specify an orientation."""
     position = 2
-    while position + 4 <= len(data) and data[position] == MARKER and data[position + 1] != START_OF_SCAN:
-        if data[position + 1] == APP1:
+    while position + SEGMENT.size <= len(data):
+        marker, length = SEGMENT.unpack_from(data, position)
+        if marker == APP1:
             return True
-        position += 2 + int.from_bytes(data[position + 2 : position + 4])
+        if marker == START_OF_SCAN or marker < FIRST_MARKER:
+            return False
+        position += 2 + length
     return False
 
 
@@ -133,6 +148,8 @@ def read_image(
     preprocessing: Preprocessing,
     crop: tuple[int, int] | None,
     scratch: Scratch | None = None,
+    *,
+    mirrored: bool = False,
 ) -> Pixels:
     """Read an image of a dataset, in the network's channel order.
 
@@ -142,14 +159,19 @@ def read_image(
         preprocessing: that of the network.
         crop: height and width of the crops to cut; the image is resized by `fit`. None keeps its original size.
         scratch: a decode buffer; the image is then valid until this thread reads the next.
+        mirrored: whether the caller will mirror the image, which determines its layout in memory.
 
     Raises:
         BadSampleError: the sample cannot be read or is not a usable image; the message names it.
     """
     gray = preprocessing.channel_order == "gray"
+    backwards = mirrored != (preprocessing.channel_order == "bgr")
     sample = dataset.read(index)
     try:
-        image = with_channels(sample, gray) if isinstance(sample, np.ndarray) else decode_image(sample, gray, scratch)
+        if isinstance(sample, np.ndarray):
+            image = with_channels(sample, gray)
+        else:
+            image = decode_image(sample, gray, scratch, backwards=backwards)
         return fit(image, preprocessing, *crop) if crop else _ordered(image, preprocessing)
     except DamagedImageError as error:
         raise BadSampleError(f"{dataset.describe(index)}: {error.message}") from error

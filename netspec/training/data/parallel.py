@@ -23,7 +23,8 @@ from netspec.training.interrupts import end_with_parent, uninterrupted
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CHUNKS_PER_THREAD = 4  # small enough that all threads finish a batch at about the same time
+# Small enough that all threads finish a batch at about the same time; each chunk costs a hand-over between threads.
+CHUNKS_PER_THREAD = 2
 AHEAD = 2  # results computed ahead of the consumer: one is in progress while another waits
 
 

@@ -35,6 +35,9 @@ class Cut(Protocol):
     def __call__(self, target: Pixels, image: Pixels, position: int, /, *, nearest: bool = False) -> None:
         """Fill `target` from `image`, the sample at `position` of the batch; resample a mask by `nearest` pixel."""
 
+    def mirrors(self, position: int, /) -> bool:
+        """Whether the sample at `position` is mirrored. It is then read in the layout that is mirrored fastest."""
+
 
 FillSample = Callable[[Pixels, int, int], None]  # (target array, index in the dataset, position in the batch)
 
@@ -179,7 +182,7 @@ class ImageReader(Reader):
         """Read uint8 images. Shape of the inputs: (n, *views, H, W, C)."""
 
         def fill_sample(target: Pixels, index: int, position: int) -> None:
-            cut(target, self._image(index), position)
+            cut(target, self._image(index, mirrored=cut.mirrors(position)), position)
 
         return self._read_each(indices, threads, fill_sample, views)
 
@@ -208,9 +211,9 @@ class ImageReader(Reader):
         """Decode the image."""
         self._image(index)
 
-    def _image(self, index: int) -> Pixels:
+    def _image(self, index: int, *, mirrored: bool = False) -> Pixels:
         crop = None if self.options.full_size else (self.height, self.width)
-        return read_image(self.dataset, index, self._preprocessing, crop, self._scratch)
+        return read_image(self.dataset, index, self._preprocessing, crop, self._scratch, mirrored=mirrored)
 
 
 class FeatureReader(Reader):

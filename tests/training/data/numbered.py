@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from netspec.lowering import Batch
 from netspec.recipe import Augmentation, ColorNoise, Recipe, Sgd
@@ -38,6 +40,33 @@ class Numbered(Dataset):
 
     def describe(self, index: int) -> str:
         return f"numbered, row {index}"
+
+
+class Encoded(Numbered):
+    """The same images, encoded: as JPEG, which changes their colors a little, or as PNG."""
+
+    def __init__(self, length: int, kind: str) -> None:
+        super().__init__(length)
+        self._kind = kind
+
+    def read(self, index: int) -> Any:
+        buffer = BytesIO()
+        Image.fromarray(super().read(index)).save(buffer, self._kind)
+        return buffer.getvalue()
+
+
+class Decoded(Dataset):
+    """The images of another dataset, decoded by Pillow."""
+
+    def __init__(self, encoded: Dataset) -> None:
+        self.origin, self.classes, self.fingerprint = "decoded", encoded.classes, "decoded"
+        self.labels, self._encoded = encoded.labels, encoded
+
+    def read(self, index: int) -> NDArray[Any]:
+        return np.asarray(Image.open(BytesIO(self._encoded.read(index))))
+
+    def describe(self, index: int) -> str:
+        return self._encoded.describe(index)
 
 
 class Features(Dataset):

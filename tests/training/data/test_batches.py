@@ -11,7 +11,8 @@ from netspec.errors import NetspecError
 from netspec.graph import Preprocessing
 from netspec.ops.attributes import both
 from netspec.recipe import Augmentation, AutoAugment, RandAugment, RandomErasing, RandomResizedCrop
-from netspec.training.data import augment
+from netspec.training.data import augment, augmentation
+from netspec.training.data.augmentation import draw
 from netspec.training.data.batches import Batches, order
 from netspec.training.data.dataset import Dataset
 from netspec.training.data.findings import BadDataError
@@ -19,6 +20,8 @@ from tests.training.data.numbered import (
     AUGMENTED,
     COMPONENTS,
     SHAPE,
+    Decoded,
+    Encoded,
     Features,
     Numbered,
     batches,
@@ -220,6 +223,29 @@ def test_batches_are_in_the_networks_order_of_channels() -> None:
     rgb = Batches(Numbered(8), SHAPE, Preprocessing(), own, COMPONENTS).step(0).batches[0]
     bgr = Batches(Numbered(8), SHAPE, Preprocessing(channel_order="bgr"), own, COMPONENTS).step(0).batches[0]
     np.testing.assert_array_equal(bgr.inputs, rgb.inputs[..., ::-1])
+
+
+@pytest.mark.parametrize("shorter_side", [None, 8])
+@pytest.mark.parametrize("order", ["rgb", "bgr", "gray"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_an_encoded_image_is_augmented_as_a_decoded_one(kind: str, order: str, shorter_side: int | None) -> None:
+    own = recipe(16, augmentation=AUGMENTED.model_copy(update={"color_noise": None}))
+    preprocessing = Preprocessing(channel_order=order, resize_shorter_side=shorter_side)
+    shape = (1 if order == "gray" else 3, 4, 5)
+    encoded = Encoded(16, kind)
+    found, expected = (
+        Batches(dataset, shape, preprocessing, own, None).step(0).batches[0] for dataset in (encoded, Decoded(encoded))
+    )
+    np.testing.assert_array_equal(found.inputs, expected.inputs)
+
+
+def test_mirrored_jpegs_are_copied_as_rows_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = []
+    copy = augmentation._copy_backwards
+    monkeypatch.setattr(augmentation, "_copy_backwards", lambda *rows: (copied.append(rows), copy(*rows)))
+    own = recipe(64, augmentation=Augmentation(horizontal_flip=True))
+    Batches(Encoded(64, "JPEG"), SHAPE, None, own, None).step(0)
+    assert len(copied) == draw(own.seed, 0, order(own.seed, 0, 64), own.augmentation).flips.sum() > 16
 
 
 def test_features_are_stacked_as_they_are() -> None:

@@ -66,11 +66,12 @@ OTHERS = {
 }
 
 
+@pytest.mark.parametrize("backwards", [False, True], ids=["", "backwards"])
 @pytest.mark.parametrize("gray", [False, True], ids=["rgb", "gray"])
 @pytest.mark.parametrize("name", [*PLAIN, *OTHERS])
-def test_the_pixels_are_pillows(name: str, gray: bool) -> None:
+def test_the_pixels_are_pillows(name: str, gray: bool, backwards: bool) -> None:
     data = (PLAIN | OTHERS)[name]
-    pixels = decode_image(data, gray)
+    pixels = decode_image(data, gray, backwards=backwards)
     assert pixels.dtype == np.uint8
     assert pixels.shape[2] == (1 if gray else 3)
     np.testing.assert_array_equal(pixels, by_pillow(data, gray))
@@ -101,6 +102,12 @@ def test_scratch_is_where_libjpeg_writes_through_the_caches(size: int) -> None:
 def test_a_plain_jpeg_is_not_decoded_by_pillow(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(images, "open_image", lambda *_: pytest.fail("decoded by Pillow"))
     decode_image(PLAIN[name], gray=False)
+
+
+@pytest.mark.parametrize("name", [name for name in PLAIN if name != "gray"])
+def test_backwards_is_the_order_in_memory(name: str) -> None:
+    assert decode_image(PLAIN[name], gray=False).strides[2] == 1
+    assert decode_image(PLAIN[name], gray=False, backwards=True).strides[2] == -1
 
 
 def test_orientation_is_obeyed() -> None:
