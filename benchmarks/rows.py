@@ -37,7 +37,7 @@ def torch_steps() -> list[Row]:
 
 
 def torch_inference() -> list[Row]:
-    """Compiled inference in PyTorch."""
+    """Inference in PyTorch, compiled for the batch size."""
     ours, peer = "torch_steps:netspec_inference", "torch_steps:hand_inference"
     cases = (
         ("AlexNet", "alexnet", 32, 0.42, 1),

@@ -62,6 +62,7 @@ class Network:
         *,
         optimize: Level | None = None,
         compile: bool = False,  # named as on the command line
+        batch_size: int | None = None,
         seed: int = 0,
     ) -> Model:
         """Build the model in memory; `model.native` is the framework's object.
@@ -72,6 +73,8 @@ class Network:
             optimize: the optimization level: `none`, `training`, or `inference` for a model that cannot be trained.
             compile: compile the model for this machine, where the backend can. The default of `optimize` is then
                 `inference`, else `none`.
+            batch_size: number of samples that the compiled model takes at once, which makes it faster; by default it
+                takes any number.
             seed: seed of the initial weights.
 
         Raises:
@@ -79,7 +82,10 @@ class Network:
             WeightsError: the weights are not this network's.
         """
         chosen = _backend(backend)
-        chosen = chosen.with_options(compile=True) if compile else chosen
+        compilation: dict[str, object] = {"compile": True} if compile else {}
+        if batch_size is not None:
+            compilation["batch_size"] = batch_size
+        chosen = chosen.with_options(**compilation)
         target = at_level(chosen, optimize or ("inference" if compile else "none"))
         target.require()
         donated = weights is None or isinstance(weights, str | Path)  # created here, so the model may keep them

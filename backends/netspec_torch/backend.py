@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import netspec_torch.activation
 import netspec_torch.arithmetic
@@ -37,6 +38,10 @@ class TorchBackend(Backend):
 
     Args:
         compile: whether models are compiled ahead of time when they are loaded or written; they then only infer.
+        batch_size: number of samples that a compiled model takes at once; None for any number.
+
+    Raises:
+        BackendError: a batch size is not a positive number, or given without `compile`.
     """
 
     name = "torch"
@@ -48,15 +53,20 @@ class TorchBackend(Backend):
     has_state_dict = True
     weight_suffixes = (".pth", ".pt", ".pth.tar", ".bin", ".ckpt")
 
-    def __init__(self, compile: bool = False) -> None:
-        self.compile = compile
+    def __init__(self, compile: bool = False, batch_size: int | None = None) -> None:
+        if batch_size is not None and not compile:
+            raise BackendError("batch_size is of a compiled model; others take any number of samples", "add compile")
+        if batch_size is not None and batch_size < 1:
+            raise BackendError(f"batch_size: expected 1 or more, received {batch_size}")
+        self.compile, self.batch_size = compile, batch_size
         self.trains = not compile
 
-    def with_options(self, **options: object) -> TorchBackend:
-        """This backend with `compile` on or off."""
-        if unknown := sorted(set(options) - {"compile"}):
-            raise BackendError(f"the torch backend has no option {unknown[0]!r}; it has compile")
-        return TorchBackend(bool(options.get("compile", self.compile)))
+    def with_options(self, **options: Any) -> TorchBackend:
+        """This backend with other values of `compile` and `batch_size`."""
+        current = {"compile": self.compile, "batch_size": self.batch_size}
+        if unknown := sorted(set(options) - set(current)):
+            raise BackendError(f"the torch backend has no option {unknown[0]!r}; it has {' and '.join(current)}")
+        return TorchBackend(**{**current, **options})
 
     def lower(self, graph: Graph) -> Artifact:
         """Python source whose main class has a `forward` that takes and returns tensors in (N, C, H, W)."""
@@ -70,7 +80,7 @@ class TorchBackend(Backend):
         if self.compile:
             from netspec_torch.compiled import CompiledModel
 
-            return CompiledModel(artifact, weights, donated=donated)
+            return CompiledModel(artifact, weights, self.batch_size, donated=donated)
         from netspec_torch.model import TorchModel
 
         return TorchModel(artifact, weights, donated=donated)
@@ -102,7 +112,8 @@ class TorchBackend(Backend):
             self.require()
             from netspec_torch.compiled import write_package
 
-            written.append(write_package(artifact, weights, written[0].with_suffix(".pt2")))
+            package = written[0].with_suffix(".pt2")
+            written.append(write_package(artifact, weights, package, self.batch_size))
         return written
 
     def read_weights(self, path: Path, under: str = "") -> ForeignWeights:

@@ -72,7 +72,7 @@ def hand_inference(network: str, batch: int) -> Inference:
 
 
 def netspec_inference(network: str, batch: int) -> Inference:
-    """The model that `netspec build --compile` compiles."""
+    """The model that `netspec build --compile --batch-size` compiles for this batch."""
     warnings.simplefilter("ignore")
     spec = load(network)
-    return Inference(spec.build("torch", weights_of(spec), compile=True).native, network, batch)
+    return Inference(spec.build("torch", weights_of(spec), compile=True, batch_size=batch).native, network, batch)

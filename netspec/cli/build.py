@@ -13,7 +13,8 @@ from netspec.cli.options import (
     backends_option,
     chosen_backends,
     chosen_weights,
-    compile_option,
+    compilation_of,
+    compile_options,
     level_of,
     optimize_option,
     set_option,
@@ -39,6 +40,7 @@ Examples:
   netspec build specs/alexnet.yaml --backend onnx --opset 20 --set classes=10
   netspec build specs/alexnet.yaml --backend onnx --optimize inference
   netspec build specs/alexnet.yaml --backend torch --compile
+  netspec build specs/alexnet.yaml --backend torch --compile --batch-size 1
   netspec build specs/alexnet.yaml --backend torch --parallel towers
 
 \b
@@ -61,7 +63,7 @@ What is written to --out:
 @weights_options("the initial weights")
 @set_option
 @optimize_option("none", "training", "inference", default="none")
-@compile_option
+@compile_options
 @click.option(
     "--parallel", type=click.Choice(["towers"]), help="Write the part of one device, by the `placement:` of the spec."
 )
@@ -75,6 +77,7 @@ def command(
     settings: tuple[str, ...],
     optimize: str | None,
     compiled: bool,
+    batch_size: int | None,
     parallel: str | None,
     opset: int | None,
 ) -> None:
@@ -95,8 +98,9 @@ def command(
 
     network = read_spec(spec, settings)
     graph = elaborate(network)
-    targets = with_compilation(_targets(chosen_backends(backends), opset), compiled)
-    level = level_of(optimize, compiled)
+    compilation = compilation_of(compiled, batch_size)
+    targets = with_compilation(_targets(chosen_backends(backends), opset), compilation)
+    level = level_of(optimize, compilation)
     towers = _towers(network, targets, level) if parallel else 0
     with progress() as show:
         show("weights")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -152,25 +152,50 @@ bad_sample_option = click.option(
     show_default=True,
     help="What to do with an image that cannot be read.",
 )
-compile_option = click.option(
-    "--compile", "compiled", is_flag=True, help="Compile PyTorch models for this machine; implies --optimize inference."
-)
 
 
-def level_of(optimize: str | None, compiled: bool) -> Level:
-    """Return the level of optimization that `--optimize` and `--compile` ask for."""
-    return cast("Level", optimize or ("inference" if compiled else "none"))
+def compile_options(function: Decorated) -> Decorated:
+    """Add the options `--compile` and `--batch-size N`."""
+    compiled = click.option(
+        "--compile",
+        "compiled",
+        is_flag=True,
+        help="Compile PyTorch models for this machine; implies --optimize inference.",
+    )
+    size = click.option(
+        "--batch-size",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="With --compile: number of samples that the machine code takes, which makes it faster.  [default: any]",
+    )
+    return compiled(size(function))
 
 
-def with_compilation(backends: Sequence[Backend], compiled: bool) -> list[Backend]:
-    """Return the backends, that of PyTorch with its option `compile` if `compiled`.
+def compilation_of(compiled: bool, batch_size: int | None) -> dict[str, object]:
+    """Return the options of the PyTorch backend that `--compile` and `--batch-size` ask for; none without `--compile`.
 
     Raises:
-        click.UsageError: `--compile` is given and PyTorch is not among the backends.
+        click.UsageError: `--batch-size` is given without `--compile`.
     """
-    if compiled and "torch" not in (backend.name for backend in backends):
+    if batch_size is not None and not compiled:
+        raise click.UsageError("--batch-size is for --compile: all other models take any number of samples")
+    return {"compile": True, "batch_size": batch_size} if compiled else {}
+
+
+def level_of(optimize: str | None, compilation: Mapping[str, object]) -> Level:
+    """Return the level of optimization that `--optimize` and `--compile` ask for."""
+    return cast("Level", optimize or ("inference" if compilation else "none"))
+
+
+def with_compilation(backends: Sequence[Backend], compilation: Mapping[str, object]) -> list[Backend]:
+    """Return the backends, that of PyTorch with these options.
+
+    Raises:
+        click.UsageError: there are options, and PyTorch is not among the backends.
+    """
+    if compilation and "torch" not in (backend.name for backend in backends):
         raise click.UsageError("--compile is for PyTorch, and the backends are others")
-    return [b.with_options(compile=True) if compiled and b.name == "torch" else b for b in backends]
+    return [b.with_options(**compilation) if compilation and b.name == "torch" else b for b in backends]
 
 
 def chosen_weights(graph: Graph, weights: Path | None, seed: int | None) -> CanonicalWeights:

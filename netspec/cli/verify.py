@@ -11,7 +11,8 @@ from netspec.cli.console import print_json, progress
 from netspec.cli.options import (
     backends_option,
     chosen_backends,
-    compile_option,
+    compilation_of,
+    compile_options,
     installed_backends,
     json_option,
     level_of,
@@ -23,7 +24,7 @@ from netspec.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from netspec.cli.verify_towers import Common
     from netspec.graph import Graph
@@ -42,6 +43,7 @@ Examples:
   netspec verify specs/alexnet.yaml --level training
   netspec verify specs/alexnet.yaml --deep
   netspec verify specs/alexnet.yaml --optimize inference
+  netspec verify specs/alexnet.yaml --backend torch --compile --batch-size 1
   netspec verify specs/alexnet.yaml --parallel towers
   netspec verify specs/alexnet.yaml --json > proof.json
 """,
@@ -61,7 +63,7 @@ Examples:
 )
 @click.option("--deep", is_flag=True, help="Compare the value of every layer too; each has to pass.")
 @optimize_option("none", "training", "inference", default="none")
-@compile_option
+@compile_options
 @weights_options("the weights and inputs of the check")
 @set_option
 @json_option
@@ -73,6 +75,7 @@ def command(
     deep: bool,
     optimize: str | None,
     compiled: bool,
+    batch_size: int | None,
     weights: Path | None,
     seed: int | None,
     settings: tuple[str, ...],
@@ -105,13 +108,14 @@ def command(
     arrays = load_weights(weights, graph) if weights is not None else None
     common: Common = {"weights": arrays, "recipe": network.training, "seed": seed or 0}
     names, chosen = chosen_backends(backends), cast("Level | None", level)
+    compilation = compilation_of(compiled, batch_size)
     left_out: list[str] = []
     if parallel:
         from netspec.cli.verify_towers import compare_towers
 
-        report = compare_towers(network, graph, names, chosen, level_of(optimize, compiled), deep, common)
+        report = compare_towers(network, graph, names, chosen, level_of(optimize, compilation), deep, common)
     else:
-        report, left_out = _compare_backends(network, graph, names, chosen, optimize, compiled, deep, common)
+        report, left_out = _compare_backends(network, graph, names, chosen, optimize, compilation, deep, common)
     if as_json:
         print_json(report_as_json(report, left_out))
     else:
@@ -125,7 +129,7 @@ def _compare_backends(
     names: list[str],
     level: Level | None,
     optimize: str | None,
-    compiled: bool,
+    compilation: Mapping[str, object],
     deep: bool,
     common: Common,
 ) -> tuple[Report, list[str]]:
@@ -134,13 +138,15 @@ def _compare_backends(
     from netspec.verify import verify
 
     backends, left_out = _targets(names)
-    targets = _optimized(backends, level, optimize, compiled)
+    targets = _optimized(backends, level, optimize, compilation)
     opponent = opponent_of(network) if level == "training" else None
     with progress() as show:
         return verify(graph, targets, level, deep=deep, progress=show, opponent=opponent, **common), left_out
 
 
-def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | None, compiled: bool) -> list[Backend]:
+def _optimized(
+    backends: Sequence[Backend], level: str | None, optimize: str | None, compilation: Mapping[str, object]
+) -> list[Backend]:
     """Return the backends with `--optimize` and `--compile` applied.
 
     Raises:
@@ -149,14 +155,14 @@ def _optimized(backends: Sequence[Backend], level: str | None, optimize: str | N
     from netspec.errors import NetspecError
     from netspec.lowering import at_level
 
-    chosen = level_of(optimize, compiled)
+    chosen = level_of(optimize, compilation)
     if chosen == "inference" and level in {"gradient", "training"}:
         what = "--compile" if optimize is None else "--optimize inference"
         raise NetspecError(
             f"--level {level} cannot be compared after {what}: at inference there are no gradients, and nothing trains",
             f"compare the outputs, `{what} --level forward`; or in training, `--optimize training --level {level}`",
         )
-    return [at_level(backend, chosen) for backend in with_compilation(backends, compiled)]
+    return [at_level(backend, chosen) for backend in with_compilation(backends, compilation)]
 
 
 def _targets(names: list[str]) -> tuple[list[Backend], list[str]]:

@@ -1,6 +1,7 @@
 """`netspec show --passes`, `--optimize` and `--compile`."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,41 @@ def test_only_torch_is_compiled(netspec: Run, foldable: Path, tmp_path: Path) ->
     assert "--compile is for PyTorch" in err
 
 
+def test_a_batch_size_is_of_machine_code(netspec: Run, foldable: Path, tmp_path: Path) -> None:
+    code, out, err = netspec("build", foldable, "--backend", "torch", "--batch-size", 8, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "--batch-size is for --compile: all other models take any number of samples" in err
+    assert not (tmp_path / "out").exists()
+
+
+CHECKED = """\
+import sys, torch
+from torch._inductor import aoti_load_package
+model, one = aoti_load_package(sys.argv[1]), torch.zeros(1, 3, 9, 8)
+assert model(one).shape == (1, 4)
+in_other_order = one.to(memory_format=torch.channels_last)
+for wrong in torch.zeros(2, 3, 9, 8), one[..., :7].contiguous(), in_other_order, one.double():
+    try:
+        model(wrong)
+    except RuntimeError:
+        continue
+    raise AssertionError(f"took {wrong.shape}, {wrong.dtype}, {wrong.stride()}")
+"""
+
+
+def test_machine_code_for_one_sample_is_written_and_verified(netspec: Run, foldable: Path, tmp_path: Path) -> None:
+    options = ("--backend", "torch", "--compile", "--batch-size", 1)
+    code, printed, err = netspec("build", foldable, *options, "--out", tmp_path)
+    assert (code, err) == (0, "")
+    assert "foldable.pt2" in printed
+    command = [sys.executable, "-I", "-c", CHECKED, str(tmp_path / "torch" / "foldable.pt2")]
+    checked = os.environ | {"AOTI_RUNTIME_CHECK_INPUTS": "1"}
+    subprocess.run(command, check=True, capture_output=True, timeout=HANG, cwd=tmp_path, env=checked)
+    code, printed, err = netspec("verify", foldable, *options)
+    assert (code, err) == (0, "")
+    assert "torch" in printed
+
+
 def test_without_a_compiler_there_is_one_error_and_no_file(netspec: Run, foldable: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "out"
     with config.patch({"cpp.cxx": (None, "/nonexistent")}):  # what torch makes of CXX=/nonexistent when it is imported
@@ -133,7 +169,7 @@ import sys, numpy, torch
 from torch._inductor import aoti_load_package
 model = aoti_load_package(sys.argv[1])
 image = torch.from_numpy(numpy.load(sys.argv[2]))
-numpy.savez(sys.argv[3], *[model(image[:batch].contiguous()).numpy() for batch in (1, 2, 7)])
+numpy.savez(sys.argv[3], *[model(image[:batch].contiguous()).numpy() for batch in (1, 2, 20)])
 assert not any(name.startswith("netspec") for name in sys.modules)
 """
 
@@ -147,15 +183,15 @@ def test_a_compiled_model_is_the_plain_one_and_needs_no_netspec(netspec: Run, fo
     code, printed, err = netspec("build", foldable, *arguments)
     assert (code, err) == (0, "")
     assert printed.count("\n") == 5
-    image = np.random.default_rng(0).standard_normal((7, 3, 9, 8)).astype(np.float32)
+    image = np.random.default_rng(0).standard_normal((20, 3, 9, 8)).astype(np.float32)
     np.save(tmp_path / "image.npy", image)
     files = [out / "torch" / "foldable.pt2", tmp_path / "image.npy", tmp_path / "outputs.npz"]
     command = [sys.executable, "-I", "-c", LOAD, *map(str, files)]
     subprocess.run(command, check=True, capture_output=True, timeout=HANG, cwd=tmp_path)
-    torch = find_backend("torch")
-    (expected,) = torch.load(torch.lower(graph), weights).forward({"input": image}).values()
+    plain = find_backend("torch")
+    (expected,) = plain.load(plain.lower(graph), weights).forward({"input": image}).values()
     with np.load(tmp_path / "outputs.npz") as arrays:
-        for batch, array in zip((1, 2, 7), arrays.values(), strict=True):
+        for batch, array in zip((1, 2, 20), arrays.values(), strict=True):
             np.testing.assert_allclose(array, expected[:batch], rtol=0, atol=1e-5 * np.abs(expected).max())
 
 

@@ -12,6 +12,7 @@ from netspec_torch.packing import PackWeights
 from torch import fx
 
 from netspec import api
+from netspec.errors import BackendError
 from netspec.lowering import Model, find_backend
 from netspec.verify.cases import check_weights_of
 
@@ -44,6 +45,20 @@ layers:
   spread: {op: conv2d, filters: 5, kernel_size: 3, padding: 2}
   last: {op: conv2d, filters: 3, kernel_size: 2}
 outputs: [gray, wide, spread, last]
+"""
+TOKENS = """\
+name: tokens
+input: {shape: [5, 12]}
+layers:
+  attention: {op: multi_head_attention, heads: 3}
+  norm: {op: layer_norm}
+  wide: {op: dense, units: 40}
+  gelu: {op: gelu}
+  narrow: {op: dense, units: 12}
+  sum: {op: add, inputs: [narrow, norm]}
+  flatten: {op: flatten}
+  out: {op: dense, units: 3}
+outputs: [attention, out]
 """
 ROWS = ("tokens", "hidden", "out")
 
@@ -91,12 +106,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Compiled:
     return Compiled(models, layouts, rows)
 
 
-def compiled_and_plain(spec: str, folder: Path) -> tuple[Model, Model]:
+def compiled_and_plain(spec: str, folder: Path, **options: object) -> tuple[Model, Model]:
     path = folder / "spec.yaml"
     path.write_text(spec)
     graph = api.load(path).graph
     weights = check_weights_of(graph)
-    backend = find_backend("torch").with_options(compile=True)
+    backend = find_backend("torch").with_options(compile=True, **options)
     compiled, plain = (b.load(b.lower(graph), weights) for b in (backend, find_backend("torch")))
     return compiled, plain
 
@@ -122,6 +137,30 @@ def test_maps_of_one_channel_or_one_pixel_are_read_in_the_order_in_which_they_ar
     models = compiled_and_plain(EITHER_LAYOUT, tmp_path)
     for batch in (1, 2, 17):
         require_equal_outputs(models, (batch, 1, 9, 8))
+
+
+@pytest.mark.parametrize(
+    ("spec", "size"), [(SPEC, 1), (EITHER_LAYOUT, 1), (TOKENS, 3)], ids=["layouts", "either layout", "tokens"]
+)
+def test_a_model_for_batches_of_one_size_is_the_plain_one(spec: str, size: int, tmp_path: Path) -> None:
+    compiled, plain = compiled_and_plain(spec, tmp_path, batch_size=size)
+    (value,) = plain.artifact.graph.inputs
+    image = torch.zeros(value.type.concrete(size))
+    outputs = compiled.native(image)
+    assert {len(output) for output in (outputs if isinstance(outputs, list | tuple) else [outputs])} == {size}
+    for batch in (1, 3, 7):  # of which it makes batches of that size
+        require_equal_outputs((compiled, plain), value.type.concrete(batch))
+
+
+def test_a_batch_of_one_size_is_of_a_compiled_model() -> None:
+    torch_backend = find_backend("torch")
+    with pytest.raises(BackendError, match="batch_size is of a compiled model"):
+        torch_backend.with_options(batch_size=4)
+    with pytest.raises(BackendError, match="batch_size: expected 1 or more, received 0"):
+        torch_backend.with_options(compile=True, batch_size=0)
+    with pytest.raises(BackendError, match="no option 'size'; it has compile and batch_size"):
+        torch_backend.with_options(size=1)
+    assert torch_backend.with_options(compile=True, batch_size=4).with_options(batch_size=None).batch_size is None
 
 
 def require_equal_outputs(models: tuple[Model, Model], shape: tuple[int, ...]) -> None:
