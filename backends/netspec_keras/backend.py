@@ -26,6 +26,7 @@ from netspec.errors import BackendError
 from netspec.files import write_whole
 from netspec.graph import Graph
 from netspec.lowering import Artifact, Backend, ForeignWeights, Model, Trainer, TrainerSettings
+from netspec.lowering.environment import environment
 from netspec.lowering.foreign import under_part
 from netspec.ops.base import Weights
 from netspec.types import DType
@@ -106,9 +107,9 @@ class KerasBackend(Backend):
                 f"keras trains on TensorFlow, and is set to {ENGINE}",
                 "set KERAS_BACKEND to tensorflow, or --backend torch",
             )
-        if os.environ.get("WORLD_SIZE", "1") not in {"", "1"}:
+        if (world := environment("WORLD_SIZE", 1, least=1)) != 1:
             raise BackendError(
-                f"keras trains on one device, in one process, but WORLD_SIZE is {os.environ['WORLD_SIZE']}",
+                f"keras trains on one device, in one process, but WORLD_SIZE is {world}",
                 "run it without torchrun, or --backend torch, which trains on several",
             )
         self.require()

@@ -11,8 +11,8 @@ from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.graph.analysis import analyze
 from netspec.lowering import TrainerSettings
+from netspec.lowering.environment import environment
 from netspec.types import DType
-from netspec_torch.meeting import environment
 
 WORTH_THREADS = 200_000_000  # multiply-accumulates of a forward pass: about 5 ms on one core
 

@@ -18,12 +18,12 @@ from torch import Tensor, distributed, nn
 from netspec.errors import BackendError
 from netspec.graph import Graph
 from netspec.lowering import TowerSettings
+from netspec.lowering.environment import environment
 from netspec.lowering.trainer import PATIENCE
 from netspec_torch.consistency import require_consistent
 from netspec_torch.meeting import (
     EXCHANGES,
     UnansweredError,
-    environment,
     first_line,
     is_late,
     meet,
@@ -77,7 +77,7 @@ class Processes:
             _require_exchange_of_hosts()
             present = cls(device, distributed.get_rank(), distributed.get_world_size(), timeout=settings.timeout)
             return present._begin(towers, facts)
-        world = environment("WORLD_SIZE", 1)
+        world = environment("WORLD_SIZE", 1, least=1)
         if world % towers:
             raise BackendError(
                 f"the network lies on {towers} towers, and {world} process{'' if world == 1 else 'es'} would train it",

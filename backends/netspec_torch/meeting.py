@@ -19,6 +19,7 @@ from torch import distributed
 
 from netspec.errors import BackendError
 from netspec.lowering import TowerSettings
+from netspec.lowering.environment import environment
 
 T = TypeVar("T")
 _GROUPS: Final = count()  # numbers the groups that are formed, equally in all processes
@@ -27,18 +28,6 @@ _GROUPS: Final = count()  # numbers the groups that are formed, equally in all p
 EXCHANGES: Final = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 # Seconds, beyond the timeout, in which processes have to meet: PyTorch's own errors come at the timeout, and say more.
 MEETING = 10.0
-
-
-def environment(name: str, default: int) -> int:
-    """An integer from the environment, as torchrun sets it.
-
-    Raises:
-        BackendError: the variable is not an integer.
-    """
-    text = os.environ.get(name, str(default))
-    if not text.isdecimal():
-        raise BackendError(f"the environment's {name}: expected a whole number, received {text!r}")
-    return int(text)
 
 
 def meet(device: torch.device, settings: TowerSettings, world: int) -> None:

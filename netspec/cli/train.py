@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
@@ -164,9 +163,12 @@ def _conclude(outcome: Outcome) -> int:
 
 def _launcher() -> str:
     """Return the program that started this process: netspec, or torchrun with its number of processes."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    from netspec.lowering.environment import environment
+
+    world = environment("WORLD_SIZE", 1, least=1)
+    if world == 1:
         return "netspec"
-    return f"torchrun --nproc-per-node {os.environ.get('LOCAL_WORLD_SIZE', os.environ['WORLD_SIZE'])} -m netspec"
+    return f"torchrun --nproc-per-node {environment('LOCAL_WORLD_SIZE', world, least=1)} -m netspec"
 
 
 def _without_initial_options(arguments: list[str]) -> list[str]:

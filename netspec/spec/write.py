@@ -23,7 +23,7 @@ from netspec.spec.text.scalars import MAX_NUMBER, resolve_scalar, scalar_text
 if TYPE_CHECKING:
     from netspec.recipe import Recipe
 
-DISCRIMINATOR: Final = "discriminator.yaml"
+DISCRIMINATOR_FILE: Final = "discriminator.yaml"
 
 
 def write_spec(spec: ModelSpec) -> str:
@@ -72,7 +72,7 @@ def written_recipe(recipe: Recipe) -> Recipe:
     """
     if recipe.adversarial is None:
         return recipe
-    loss = recipe.adversarial.model_copy(update={"discriminator": DISCRIMINATOR, "set": {}})
+    loss = recipe.adversarial.model_copy(update={"discriminator": DISCRIMINATOR_FILE, "set": {}})
     return recipe.model_copy(update={"loss": loss})
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from netspec.ops.initializers import Noise
 
-DISCRIMINATOR: Final = f"discriminator{SLOT}"  # the prefix of its arrays; no weight of a generator begins with it
+DISCRIMINATOR_PREFIX: Final = f"discriminator{SLOT}"  # of its arrays; no weight of a generator begins with it
 REAL, GENERATED = 0, 1  # the classes of the discriminator
 
 
@@ -71,14 +71,14 @@ def opponent_of(spec: ModelSpec) -> Opponent | None:
 
 def joined(generator: Mapping[str, Any], discriminator: Mapping[str, Any]) -> dict[str, Any]:
     """What two networks have by the name of a weight, as one mapping."""
-    return {**generator, **{f"{DISCRIMINATOR}{name}": value for name, value in discriminator.items()}}
+    return {**generator, **{f"{DISCRIMINATOR_PREFIX}{name}": value for name, value in discriminator.items()}}
 
 
 def divided(both: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parts of a mapping that `joined` made: the generator's and the discriminator's."""
-    generator = {name: value for name, value in both.items() if not name.startswith(DISCRIMINATOR)}
-    rest = {name: value for name, value in both.items() if name.startswith(DISCRIMINATOR)}
-    return generator, {name.removeprefix(DISCRIMINATOR): value for name, value in rest.items()}
+    generator = {name: value for name, value in both.items() if not name.startswith(DISCRIMINATOR_PREFIX)}
+    rest = {name: value for name, value in both.items() if name.startswith(DISCRIMINATOR_PREFIX)}
+    return generator, {name.removeprefix(DISCRIMINATOR_PREFIX): value for name, value in rest.items()}
 
 
 def divided_state(state: TrainingState) -> tuple[TrainingState, TrainingState]:
@@ -110,7 +110,7 @@ class AdversarialTrainer(Trainer):
     The batches of a step hold real samples, whose labels are not read. `StepResult.loss` is the generator's loss, and
     `wrong` half the number of real and generated samples that the discriminator took for the other kind, so that
     `wrong / total` is its error: 0.5 if it cannot tell them apart. Gradients and states are of both networks, the names
-    of the discriminator's weights with the prefix `DISCRIMINATOR`.
+    of the discriminator's weights with the prefix `DISCRIMINATOR_PREFIX`.
 
     If a loss is not finite, the generator stays unchanged; the discriminator has then taken its step, unless the loss
     is its own.

@@ -14,7 +14,7 @@ from netspec.graph.text import spec_hash
 from netspec.graph.weights import check_weights
 from netspec.lowering import TrainingState
 from netspec.recipe import Recipe
-from netspec.training.adversarial import DISCRIMINATOR, Opponent, divided_state, joined_state
+from netspec.training.adversarial import DISCRIMINATOR_PREFIX, Opponent, divided_state, joined_state
 from netspec.training.schedule import Plateau
 from netspec.training.update import slot_names
 from netspec.weights import SLOT, read_arrays, write_arrays
@@ -120,7 +120,7 @@ def load_checkpoint(
     slots: dict[str, dict[str, np.ndarray[Any, Any]]] = {}
     for name, array in arrays.items():
         slot, separator, weight = name.partition(SLOT)
-        if separator and not name.startswith(DISCRIMINATOR):
+        if separator and not name.startswith(DISCRIMINATOR_PREFIX):
             slots.setdefault(slot, {})[weight] = array
         else:
             weights[name] = array

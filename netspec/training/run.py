@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -11,6 +10,7 @@ from typing import Any
 from netspec.errors import NetspecError
 from netspec.graph.text import spec_hash
 from netspec.lowering import Backend, Trainer, TrainerSettings, TrainingState, at_level
+from netspec.lowering.environment import environment
 from netspec.progress import Progress, silent
 from netspec.spec import ModelSpec
 from netspec.spec.write import written_recipe
@@ -84,7 +84,7 @@ def _require_no_labels(name: str, options: TrainOptions) -> None:
             f"{name} is a generator: its samples have no labels, so there is nothing to validate",
             f"leave out {'--holdout' if options.validation is None else '--validation'}: all samples are trained on",
         )
-    if options.parallel == "towers" or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+    if options.parallel == "towers" or environment("WORLD_SIZE", 1, least=1) > 1:
         raise NetspecError(
             f"{name} is a generator: adversarial training is of one process", "start it without torchrun and --parallel"
         )

@@ -17,7 +17,7 @@ from netspec.ops.base import Weights
 from netspec.recipe.augmentation import Views
 from netspec.recipe.optimizer import CURVATURE
 from netspec.spec import write_spec
-from netspec.spec.write import DISCRIMINATOR, mean_images
+from netspec.spec.write import DISCRIMINATOR_FILE, mean_images
 from netspec.training.adversarial import Opponent, divided
 from netspec.training.checkpoint import Position, Run
 from netspec.training.curvature import rates, with_curvature
@@ -133,7 +133,7 @@ class Session:
         folder.remove_unfinished()
         material, opponent, other = self.material, self.material.opponent, self.material.spec.discriminator
         require_room(folder, _elements(material) + (_elements(opponent) if opponent else 0))
-        for path, spec in {folder.spec: material.spec, folder.path / DISCRIMINATOR: other}.items():
+        for path, spec in {folder.spec: material.spec, folder.path / DISCRIMINATOR_FILE: other}.items():
             if spec is not None:
                 write_whole(path, write_spec(spec))
                 for name, image in mean_images(spec).items():

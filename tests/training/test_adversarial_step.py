@@ -16,7 +16,7 @@ from netspec.spec import read_spec
 from netspec.spec.pair import trainable_pair
 from netspec.testing.trainer_cases import bits
 from netspec.training.adversarial import (
-    DISCRIMINATOR,
+    DISCRIMINATOR_PREFIX,
     AdversarialTrainer,
     divided,
     divided_state,
@@ -152,7 +152,7 @@ def test_running_statistics_follow_each_network_s_own_step(tmp_path: Path) -> No
     after = trainer.export_state().weights
     trainer.close()
     np.testing.assert_allclose(after["bn.running_mean"], 0.9 * before + 0.1 * mean, rtol=1e-10)
-    assert np.abs(after[f"{DISCRIMINATOR}bn.running_mean"]).max() > 0
+    assert np.abs(after[f"{DISCRIMINATOR_PREFIX}bn.running_mean"]).max() > 0
 
 
 def test_a_state_of_two_networks_is_divided_as_it_was_joined() -> None:

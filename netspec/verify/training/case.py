@@ -21,7 +21,7 @@ from netspec.preprocessing import normalization
 from netspec.recipe import AdamW, Augmentation, MultistepSchedule, Recipe, Sgd, Span, WeightAverage, WeightOverride
 from netspec.recipe.optimizer import CURVATURE
 from netspec.spec.trainable import graph_with_logits, require_curvature
-from netspec.training.adversarial import DISCRIMINATOR, AdversarialTrainer, Opponent, divided, joined
+from netspec.training.adversarial import DISCRIMINATOR_PREFIX, AdversarialTrainer, Opponent, divided, joined
 from netspec.training.curvature import with_curvature
 from netspec.training.data.batches import StepBatch
 from netspec.training.data.mixing import Mixes, draw_mixes, mix
@@ -208,11 +208,11 @@ class TrainingCase:
 
     def recipe_of(self, weight: str) -> Recipe:
         """The recipe by which a weight of any network is trained."""
-        return self.opponent.recipe if self.opponent and weight.startswith(DISCRIMINATOR) else self.recipe
+        return self.opponent.recipe if self.opponent and weight.startswith(DISCRIMINATOR_PREFIX) else self.recipe
 
     def override_of(self, weight: str) -> WeightOverride:
         """The recipe's override of a weight of any network."""
-        return self.recipe_of(weight).override_of(weight.removeprefix(DISCRIMINATOR))
+        return self.recipe_of(weight).override_of(weight.removeprefix(DISCRIMINATOR_PREFIX))
 
     @cached_property
     def _schedule(self) -> Schedule:

@@ -15,7 +15,7 @@ from netspec.lowering import Backend, StepResult, Trainer, TrainingState
 from netspec.ops.base import Weights
 from netspec.progress import Progress, silent
 from netspec.recipe import Recipe
-from netspec.training.adversarial import DISCRIMINATOR, Opponent, divided, divided_state, joined
+from netspec.training.adversarial import DISCRIMINATOR_PREFIX, Opponent, divided, divided_state, joined
 from netspec.types import DType
 from netspec.verify.cases import cases_of, weights_for
 from netspec.verify.compare import STATE_TOLERANCE, Comparison
@@ -315,7 +315,8 @@ class Lockstep:
         their_rate = rate * opponent.recipe.optimizer.learning_rate / self._case.recipe.optimizer.learning_rate
         gaps = update_gaps(opponent.recipe, their_before, theirs, their_rate, their_after)
         return errors | {
-            subject._replace(name=f"{DISCRIMINATOR}{subject.name}"): share for subject, share in shares(gaps).items()
+            subject._replace(name=f"{DISCRIMINATOR_PREFIX}{subject.name}"): share
+            for subject, share in shares(gaps).items()
         }
 
     def _unmoved_notes(self, start: Weights, end: Weights) -> list[str]:

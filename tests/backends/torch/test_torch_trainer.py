@@ -87,7 +87,7 @@ class TestTorchTrainer(TrainerConformance):
         with pytest.raises(BackendError, match="finds no CUDA device"):
             BACKEND.trainer(network(), start(), replace(settings, device="cuda"))
         monkeypatch.setenv("WORLD_SIZE", "two")
-        with pytest.raises(BackendError, match="WORLD_SIZE: expected a whole number, received 'two'"):
+        with pytest.raises(BackendError, match="WORLD_SIZE: expected a whole number of 1 or more, received 'two'"):
             BACKEND.trainer(network(), start(), settings)
 
     def test_out_of_memory_is_reported_with_a_remedy(self) -> None:
