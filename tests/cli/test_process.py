@@ -285,6 +285,6 @@ def test_completion_knows_commands_options_and_backends(tmp_path: Path) -> None:
         return process(env=environment, cwd=tmp_path).stdout.split()
 
     assert complete("ver") == ["plain,verify"]
-    assert complete("build", "x.yaml", "--ba") == ["plain,--backend", "plain,--backends"]
+    assert complete("build", "x.yaml", "--ba") == ["plain,--backend", "plain,--backends", "plain,--batch-size"]
     assert complete("build", "x.yaml", "--backend", "torch,o") == ["plain,torch,onnx"]
     assert complete("ops", "conv2") == ["plain,conv2d"]

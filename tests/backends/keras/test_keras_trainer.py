@@ -60,9 +60,9 @@ class TestKerasTrainer(TrainerConformance):
         weights = {name: np.ones(w.shape) for name, w in still.weights.items()}
         with pytest.raises(BackendError, match=r"dead\.running_mean, dead\.running_variance would never be updated"):
             BACKEND.trainer(still, weights, TrainerSettings(recipe()))
-        for world in ("2", "two"):
+        for world, message in (("2", "trains on one device, in one process, but WORLD_SIZE is 2"), ("two", "'two'")):
             monkeypatch.setenv("WORLD_SIZE", world)
-            with pytest.raises(BackendError, match=f"trains on one device, in one process, but WORLD_SIZE is {world}"):
+            with pytest.raises(BackendError, match=message):
                 BACKEND.trainer(graph, start(), settings)
         monkeypatch.setattr("netspec_keras.backend.ENGINE", "jax")
         with pytest.raises(BackendError, match="keras trains on TensorFlow, and is set to jax"):
