@@ -205,7 +205,7 @@ def _copy(target: Pixels, crop: Pixels) -> None:
     height, _, channels = target.shape
     if crop.strides[1:] == (channels, 1):
         target[...] = crop
-    elif crop.strides[1:] == (-channels, -1) and target.flags.c_contiguous:
+    elif crop.strides[1] == -channels and (crop.strides[2] == -1 or channels == 1) and target.flags.c_contiguous:
         _copy_backwards(target.reshape(height, -1), crop[:, ::-1, ::-1].reshape(height, -1))
     else:
         for channel in range(channels):

@@ -79,7 +79,7 @@ def _decode_jpeg(data: bytes, gray: bool, scratch: Scratch | None, backwards: bo
             return None
         as_gray = gray and colors == "Gray"
         buffer = scratch.of(height * width * 3) if scratch else None
-        order = "GRAY" if as_gray else "BGR" if backwards else "RGB"
+        order = "GRAY" if as_gray else "BGR" if backwards and not gray else "RGB"
         pixels: Pixels = simplejpeg.decode_jpeg(data, order, buffer=buffer)
     except ValueError:
         return None

@@ -239,12 +239,14 @@ def test_an_encoded_image_is_augmented_as_a_decoded_one(kind: str, order: str, s
     np.testing.assert_array_equal(found.inputs, expected.inputs)
 
 
-def test_mirrored_jpegs_are_copied_as_rows_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("channel_order", ["rgb", "bgr", "gray"])
+def test_mirrored_jpegs_are_copied_as_rows_of_bytes(channel_order: str, monkeypatch: pytest.MonkeyPatch) -> None:
     copied = []
     copy = augmentation._copy_backwards
     monkeypatch.setattr(augmentation, "_copy_backwards", lambda *rows: (copied.append(rows), copy(*rows)))
     own = recipe(64, augmentation=Augmentation(horizontal_flip=True))
-    Batches(Encoded(64, "JPEG"), SHAPE, None, own, None).step(0)
+    shape = (1 if channel_order == "gray" else 3, 4, 5)
+    Batches(Encoded(64, "JPEG"), shape, Preprocessing(channel_order=channel_order), own, None).step(0)
     assert len(copied) == draw(own.seed, 0, order(own.seed, 0, 64), own.augmentation).flips.sum() > 16
 
 
