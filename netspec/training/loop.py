@@ -140,7 +140,7 @@ class Loop:
         )
 
     def _end_epoch(self, position: Position) -> Position:
-        """Score the validation set, update the best error and the plateau, save checkpoints, notify the observers."""
+        """Score the validation set, update the best error and the plateau, notify the observers, save checkpoints."""
         epoch = math.ceil(position.step / self.batches.steps_per_epoch)
         sums = position.epoch
         scores = self._score(position)
@@ -158,8 +158,7 @@ class Loop:
             best_epoch=epoch if best else position.best_epoch,
             seconds=self._seconds(),
         )
-        self._save(position, best=best)
-        self._reset_speed()
+        # Before the checkpoint: a run that is killed between the two ends the epoch again, and does not lose its line.
         self.observers.epoch(
             EpochDone(
                 epoch=epoch,
@@ -175,6 +174,8 @@ class Loop:
                 validation_mean_iou=scores.mean_iou if scores else None,
             )
         )
+        self._save(position, best=best)
+        self._reset_speed()
         return position
 
     def _score(self, position: Position) -> Scores | None:

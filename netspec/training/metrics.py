@@ -29,13 +29,19 @@ class MetricsFile(Observer):
     Args:
         path: the file, which is created or continued.
         steps_done: the step of the checkpoint; lines of later steps are removed.
+        epoch_open: whether the epoch of that step has not ended at the checkpoint; its line is then removed as well.
 
     Raises:
         NetspecError: the file cannot be written, for example because the disk is full.
     """
 
-    def __init__(self, path: Path, steps_done: int) -> None:
-        kept = [line for line in read_metrics(path) if line["kind"] == "note" or line["step"] <= steps_done]
+    def __init__(self, path: Path, steps_done: int, *, epoch_open: bool = False) -> None:
+        def is_kept(line: dict[str, Any]) -> bool:
+            if line["kind"] == "note" or line["step"] < steps_done:
+                return True
+            return line["step"] == steps_done and not (epoch_open and line["kind"] == "epoch")
+
+        kept = filter(is_kept, read_metrics(path))
         write_whole(path, "".join(f"{json.dumps(line)}\n" for line in kept))
         self._path = path
         self._file = path.open("a", encoding="utf-8", buffering=1)

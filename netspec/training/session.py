@@ -123,7 +123,7 @@ class Session:
         if self.folder is None:
             return Observers()
         self._write_spec(self.folder)
-        metrics = MetricsFile(self.folder.metrics, position.step)
+        metrics = MetricsFile(self.folder.metrics, position.step, epoch_open=position.epoch.samples > 0)
         sheet = SampleSheet.of(self.material, self.trainer, self.folder)
         board = TensorBoard(self.folder.events, position.step)
         return Observers(metrics, board, *([sheet] if sheet else []), observer)

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 
 from netspec.errors import NetspecError, WeightsError
+from netspec.training import loop
+from netspec.training.metrics import read_metrics
+from netspec.training.session import Outcome
 from tests.training.conftest import STEPS, Recorder, Run, arrays
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -49,6 +52,42 @@ def test_a_stopped_run_continues_bit_for_bit(run: Run, after: int, number: signa
         }
     assert resumed.position.best_error == whole.position.best_error
     assert resumed.position.plateau == whole.position.plateau
+
+
+def lines(outcome: Outcome) -> list[tuple[str, int]]:
+    """Return the kind and the step of each line for a step or an epoch."""
+    assert outcome.folder is not None
+    metrics = read_metrics(outcome.folder.metrics)
+    return [(line["kind"], line["step"]) for line in metrics if line["kind"] in {"step", "epoch"}]
+
+
+class KilledError(BaseException):
+    """Stands for the end of the process."""
+
+
+@pytest.mark.parametrize("saves", [0, 1, 2])
+@pytest.mark.parametrize("stopped_at", [STEPS + 3, 2 * STEPS], ids=["in an epoch", "in validation"])
+def test_a_run_that_is_killed_as_an_epoch_ends_has_its_line_once(
+    run: Run, stopped_at: int, saves: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run(name="whole")
+    run(name="killed", observer=Recorder(stopped_at))
+    save, saved = loop.save_checkpoint, 0
+
+    def save_and_die(*arguments: Any) -> None:
+        nonlocal saved
+        if saves:
+            save(*arguments)
+            saved += 1
+        if saved == saves:
+            raise KilledError
+
+    monkeypatch.setattr(loop, "save_checkpoint", save_and_die)
+    with pytest.raises(KilledError):
+        run(name="killed", resume=True)
+    monkeypatch.undo()
+    resumed = run(name="killed", resume=True)
+    assert lines(resumed) == lines(whole)
 
 
 @pytest.mark.parametrize(("first", "second"), [("torch", "keras"), ("keras", "torch")])
