@@ -40,7 +40,7 @@ training:
   optimizer: {name: adam, learning_rate: 1e-3, beta1: 0.5}
 """
 
-DISCRIMINATOR_PREFIX = """\
+DISCRIMINATOR = """\
 name: toy-discriminator
 input: {shape: [1, 8, 8], preprocessing: {channel_order: gray, mean: [127.5], std: [127.5]}}
 parameters: {width: 2}
@@ -66,7 +66,7 @@ Train = Callable[..., Outcome]
 
 def write_pair(folder: Path) -> Path:
     """Write both specs into a folder, and return the path of the generator's."""
-    (folder / "discriminator.yaml").write_text(DISCRIMINATOR_PREFIX)
+    (folder / "discriminator.yaml").write_text(DISCRIMINATOR)
     path = folder / "generator.yaml"
     path.write_text(GENERATOR)
     return path

@@ -60,7 +60,11 @@ class TestKerasTrainer(TrainerConformance):
         weights = {name: np.ones(w.shape) for name, w in still.weights.items()}
         with pytest.raises(BackendError, match=r"dead\.running_mean, dead\.running_variance would never be updated"):
             BACKEND.trainer(still, weights, TrainerSettings(recipe()))
-        for world, message in (("2", "trains on one device, in one process, but WORLD_SIZE is 2"), ("two", "'two'")):
+        refused = {
+            "2": "trains on one device, in one process, but WORLD_SIZE is 2",
+            "two": "WORLD_SIZE: expected a whole number of 1 or more, received 'two'",
+        }
+        for world, message in refused.items():
             monkeypatch.setenv("WORLD_SIZE", world)
             with pytest.raises(BackendError, match=message):
                 BACKEND.trainer(graph, start(), settings)
